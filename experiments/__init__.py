@@ -1,0 +1,1 @@
+"""One command line, and the jobs it starts."""

@@ -68,10 +68,12 @@ class RunDirectory:
             self._lock = _locked_marker(self.path)
         except OSError as error:
             self._abandon()
+            self._release()
             reason = error.strerror or error
             raise InputError(f"runs_dir={str(self.runs_dir)!r} cannot be used: {reason}") from error
         except BaseException:
             self._abandon()
+            self._release()
             raise
         return self
 
@@ -81,14 +83,17 @@ class RunDirectory:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._abandon()
-            return
         try:
-            self._commit()
-        except BaseException:
-            self._abandon()
-            raise
+            if error is not None:
+                self._abandon()
+                return
+            try:
+                self._commit()
+            except BaseException:
+                self._abandon()
+                raise
+        finally:
+            self._release()
 
     def _refuse_foreign(self) -> None:
         if not os.path.lexists(self.final):
@@ -110,12 +115,10 @@ class RunDirectory:
                     self._old.rename(self.final)
                 raise
             shutil.rmtree(self._old, ignore_errors=True)
-            self._release()
 
     def _abandon(self) -> None:
         with _signals_wait():
             shutil.rmtree(self.path, ignore_errors=True)
-            self._release()
             for folder in reversed(self._made):
                 with contextlib.suppress(OSError):
                     folder.rmdir()

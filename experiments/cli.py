@@ -1,0 +1,204 @@
+"""The command `loyaltylab`.
+
+Nothing heavy is imported here: each command imports its job when it runs, so `--help` answers at
+once. What a person can put right comes out as one line on stderr with exit code 2.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from experiments.name_check import name_check
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="loyaltylab",
+    help="A laboratory for loyalty programmes.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+bench = typer.Typer(help="Measure speed; prints what was measured and on which machine.")
+app.add_typer(bench, name="bench")
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Configuration, e.g. data=cdnow, data=/path/to.csv, seed=3, evaluate.customers=2000.",
+        show_default=False,
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """A laboratory for loyalty programmes."""
+    if version:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as installed
+
+        try:
+            print(f"loyaltylab {installed('loyaltylab')}")
+        except PackageNotFoundError:
+            print("loyaltylab (not installed: run from a checkout)")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def demo(overrides: Overrides = None) -> None:
+    """Run the main job: log, posterior, market, policies, report, bundle, scores."""
+    from experiments.config import compose_demo
+
+    config = compose_demo(overrides or [])
+    from experiments.demo import run_demo
+
+    run_demo(config)
+
+
+@app.command()
+def config(overrides: Overrides = None) -> None:
+    """Print the configuration a run with these overrides would have."""
+    from omegaconf import OmegaConf
+
+    from experiments.config import compose_demo, compose_mapping
+
+    compose_demo(overrides or [])
+    print(OmegaConf.to_yaml(OmegaConf.create(compose_mapping(overrides or []))), end="")
+
+
+@app.command()
+def score(
+    bundle: Annotated[Path, typer.Argument(help="Folder of an exported bundle.")],
+    log: Annotated[Path, typer.Argument(help="Transaction log: a .csv file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where offers go.")] = Path(
+        "offers.csv"
+    ),
+    customer: Annotated[str, typer.Option(help="Column of the customer.")] = "customer",
+    time: Annotated[str, typer.Option(help="Column of the time of purchase.")] = "time",
+    amount: Annotated[str, typer.Option(help="Column of the amount paid.")] = "amount",
+    time_zone: Annotated[str, typer.Option(help="Zone of the log's times.")] = "UTC",
+) -> None:
+    """Score every customer of a log with a bundle; writes one offer a row."""
+    from experiments.config import Columns
+    from experiments.scoring import score_log
+
+    columns = Columns(customer=customer, time=time, amount=amount)
+    score_log(bundle, log, output, columns=columns, time_zone=time_zone)
+
+
+@app.command()
+def verify(bundle: Annotated[Path, typer.Argument(help="Folder of an exported bundle.")]) -> None:
+    """Check a bundle's files and golden vectors; a mismatch is an error."""
+    from policies.export.bundle import verify_bundle
+
+    result = verify_bundle(bundle)
+    if isinstance(result, dict):
+        _print_table(result)
+    print(f"{bundle}: verified")
+
+
+@bench.command("engine")
+def bench_engine_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    customers: Annotated[int, typer.Option(min=1, help="Customers in the engine.")] = 1_000_000,
+    weeks: Annotated[int, typer.Option(min=1, help="Weeks per repetition.")] = 52,
+) -> None:
+    """Customer-weeks per second of the engine, and of Mesa agents one at a time."""
+    # Progress belongs to stderr, so that stdout is the result and nothing else.
+    with contextlib.redirect_stdout(sys.stderr):
+        from experiments.bench import bench_engine
+
+        result = bench_engine(customers, weeks)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        _print_table(result)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code.
+
+    0 done · 1 failed · 2 input a person can put right · 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    problem = name_check()
+    if problem is not None:
+        return _say(problem, BAD_INPUT)
+    debug = _debug_asked(arguments)
+    try:
+        code = typer.main.get_command(app).main(
+            arguments, prog_name="loyaltylab", standalone_mode=False
+        )
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        if debug or not _is_for_a_person(error):
+            raise
+        return _say(_message(error), BAD_INPUT)
+    if code == INTERRUPTED:
+        return _say("interrupted: nothing half-written was left", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _debug_asked(arguments: Sequence[str]) -> bool:
+    """Is `--debug` given before the command?"""
+    for argument in arguments:
+        if not argument.startswith("-"):
+            return False
+        if argument == "--debug":
+            return True
+    return False
+
+
+def _is_for_a_person(error: Exception) -> bool:
+    from agents.errors import InputError
+
+    named_file = isinstance(error, OSError) and error.filename is not None
+    return isinstance(error, InputError) or named_file or _is_usage(error)
+
+
+def _is_usage(error: Exception) -> bool:
+    # Typer carries its own copy of click, older ones the separate package: go by the shape.
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _message(error: Exception) -> str:
+    if _is_usage(error):
+        text = error.format_message()  # type: ignore[attr-defined]
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "loyaltylab"
+        return f"{text.rstrip('.')} (see '{command} --help')"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _say(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"loyaltylab: {'' if code == INTERRUPTED else 'error: '}{line}", file=sys.stderr)
+    return code
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    width = max(len(key) for key in result) if result else 0
+    for key, value in result.items():
+        shown = f"{value:,.1f}" if isinstance(value, float) else value
+        print(f"{key:<{width}}  {shown}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,7 +9,6 @@ the key and the choices. Nothing here touches the working directory.
 import dataclasses
 import difflib
 import functools
-import importlib
 import importlib.resources
 import math
 import re
@@ -21,15 +20,13 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from agents.behaviour import ResponseParameters
 from agents.errors import InputError
+from sim.offers import OfferBook
+from sim.programme import ProgrammeParameters
+from sim.scenario import SeasonParameters
 
 Policy = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "maskable_ppo"]
-
-# Groups whose dataclass belongs to the package that holds the rule: group -> (module, class).
-# Imported when a configuration is built. A group that is not listed stays a plain mapping.
-DOMAIN: dict[str, tuple[str, str]] = {
-    "response": ("agents.behaviour", "ResponseParameters"),
-}
 
 # Taken as written rather than parsed: paths and names may hold anything a shell lets through.
 _VERBATIM = ("data.path", "name", "runs_dir")
@@ -107,24 +104,15 @@ class CalibrationConfig:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Surroundings of the customers: margin and season, amplitudes on log scales."""
+    """Surroundings of the customers: what a sale earns, and the season."""
 
     name: str
     contribution_margin: float
-    season_trips: float
-    season_spend: float
-    season_peak_week: int
-    christmas_trips: float
-    christmas_spend: float
+    season: SeasonParameters
 
     def __post_init__(self) -> None:
         margin = self.contribution_margin
         _check(0 < margin <= 1, "contribution_margin", margin, "above 0, at most 1")
-        for name in ("season_trips", "season_spend", "christmas_trips", "christmas_spend"):
-            value = getattr(self, name)
-            _check(-1 <= value <= 2, name, value, "-1 to 2")
-        week = self.season_peak_week
-        _check(0 <= week <= 52, "season_peak_week", week, "0 to 52")
 
 
 @dataclass(frozen=True)
@@ -184,7 +172,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """The main job. ``response``, ``programme``, ``offers``, ``constraints``: see ``DOMAIN``."""
+    """The main job: one field a group of conf/demo.yaml, and where the outputs go."""
 
     name: str
     seed: int
@@ -193,9 +181,9 @@ class DemoConfig:
     data: DataConfig
     calibration: CalibrationConfig
     world: WorldConfig
-    response: Any
-    programme: Any
-    offers: Any
+    response: ResponseParameters
+    programme: ProgrammeParameters
+    offers: OfferBook
     constraints: Any
     train: TrainConfig
     evaluate: EvaluateConfig
@@ -264,10 +252,7 @@ def compose_demo(overrides: Sequence[str] = ()) -> DemoConfig:
     InputError
         Unknown option or key, wrong type, value out of range: one line.
     """
-    composed = compose_mapping(overrides)
-    for group in DOMAIN:
-        composed[group] = load_domain(group, composed[group])
-    config: DemoConfig = build(DemoConfig, composed, "")
+    config: DemoConfig = build(DemoConfig, compose_mapping(overrides), "")
     validate(config)
     return config
 
@@ -305,19 +290,15 @@ def load_option(group: str, name: str) -> Any:
         raise InputError(_choice_message(group, name, options(group)))
     text = (importlib.resources.files("conf") / group / f"{name}.yaml").read_text("utf-8")
     mapping = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
-    return load_domain(group, mapping) if group in DOMAIN else mapping
+    return _convert(typing.get_type_hints(DemoConfig)[group], mapping, group)
 
 
-def response_world(config: DemoConfig, name: str) -> Any:
+def response_world(config: DemoConfig, name: str) -> ResponseParameters:
     """A response world by name; overrides of ``response`` hold for the one they were given to."""
-    mine = getattr(config.response, "name", None)
-    return config.response if mine == name else load_option("response", name)
-
-
-def load_domain(group: str, mapping: Any) -> Any:
-    """Build a group's dataclass, as registered in ``DOMAIN``."""
-    module, name = DOMAIN[group]
-    return build(getattr(importlib.import_module(module), name), mapping, group)
+    if config.response.name == name:
+        return config.response
+    world: ResponseParameters = load_option("response", name)
+    return world
 
 
 @functools.cache

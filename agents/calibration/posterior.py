@@ -1,0 +1,174 @@
+"""What calibration keeps: parameters and their draws, never customers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from agents.errors import InputError
+
+FORMAT = "loyaltylab-posterior-1"
+
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "pareto_nbd": ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate"),
+    "drift": ("rate_mean", "rate_log_sd", "drift_time_constant", "dropout_shape", "dropout_rate"),
+    "gamma_gamma": ("spend_within_shape", "spend_shape", "spend_scale"),
+    "lognormal_gamma": ("spend_log_mean", "spend_log_sd", "spend_rate_slope", "spend_within_shape"),
+}
+PURCHASE_MODELS = ("pareto_nbd", "drift")
+SPEND_MODELS = ("gamma_gamma", "lognormal_gamma")
+SIGNED = ("spend_log_mean", "spend_rate_slope")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Fitted parameters of a purchase and a spend model.
+
+    Attributes
+    ----------
+    purchase_model : {"pareto_nbd", "drift"}
+        Model of purchases and dropout; rates and hazards per week, time constant in weeks.
+    spend_model : {"gamma_gamma", "lognormal_gamma"}
+        Model of baskets, in currency units.
+    parameters : dict of float64, shape (1 + draws,)
+        The parameters in `PARAMETERS` of both models. Index 0 is the mode (MAP); the others are
+        draws. One index is one joint draw.
+    attributes : dict of str
+        Source, size, period, fit and versions.
+
+    Raises
+    ------
+    ValueError
+        If a model is unknown, a parameter is missing, extra, of another length, not finite, or
+        not positive where it must be.
+    """
+
+    purchase_model: str
+    spend_model: str
+    parameters: dict[str, npt.NDArray[np.float64]]
+    attributes: dict[str, str]
+
+    def __post_init__(self) -> None:
+        for model, allowed in (
+            (self.purchase_model, PURCHASE_MODELS),
+            (self.spend_model, SPEND_MODELS),
+        ):
+            if model not in allowed:
+                raise ValueError(f"model is {model!r}; allowed: {', '.join(allowed)}")
+        expected = PARAMETERS[self.purchase_model] + PARAMETERS[self.spend_model]
+        if set(self.parameters) != set(expected):
+            raise ValueError(
+                f"parameters are {sorted(self.parameters)}; allowed: {sorted(expected)}"
+            )
+        lengths = {len(values) for values in self.parameters.values()}
+        if len(lengths) != 1 or lengths == {0}:
+            raise ValueError("parameters must have one value per draw, and at least one")
+        for name, values in self.parameters.items():
+            if not np.isfinite(values).all() or (name not in SIGNED and (values <= 0).any()):
+                allowed_range = "finite" if name in SIGNED else "finite and above 0"
+                raise ValueError(f"{name} has a value that is not {allowed_range}")
+
+    @property
+    def n_draws(self) -> int:
+        """Draws, the mode at index 0 not counted."""
+        return len(next(iter(self.parameters.values()))) - 1
+
+    def values(self, draw: int = 0) -> dict[str, float]:
+        """One joint draw; 0 is the mode.
+
+        Raises
+        ------
+        IndexError
+            If the draw does not exist.
+        """
+        if not 0 <= draw <= self.n_draws:
+            raise IndexError(f"draw is {draw}; allowed: 0..{self.n_draws}")
+        return {name: float(values[draw]) for name, values in self.parameters.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a NetCDF 3 file, readable by xarray (`engine="scipy"`); atomic."""
+        from scipy.io import netcdf_file
+
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.{time.monotonic_ns()}")
+        try:
+            with netcdf_file(os.fspath(temporary), "w", version=1) as file:
+                file.createDimension("draw", self.n_draws + 1)
+                index = file.createVariable("draw", "i4", ("draw",))
+                index[:] = np.arange(self.n_draws + 1)
+                index.long_name = "0 is the mode (MAP), the others are draws"
+                for name, values in self.parameters.items():
+                    file.createVariable(name, "f8", ("draw",))[:] = values
+                file.format = FORMAT
+                file.purchase_model = self.purchase_model
+                file.spend_model = self.spend_model
+                file.attributes = json.dumps(self.attributes, sort_keys=True)
+                file.checksum = _checksum(self)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Posterior:
+        """Read what `save` wrote; imports neither pymc nor pandas nor xarray.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, is no posterior of this project, or is damaged.
+        """
+        from scipy.io import netcdf_file
+
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such file; allowed: a posterior written by calibration")
+        try:
+            with netcdf_file(os.fspath(path), "r", mmap=False) as file:
+                found = dict(file._attributes)
+                arrays = {
+                    name: np.array(variable.data, np.float64)
+                    for name, variable in file.variables.items()
+                    if name != "draw"
+                }
+        except Exception as error:  # the reader raises whatever the damaged bytes lead it to
+            raise InputError(
+                f"{path}: not a readable NetCDF 3 file; allowed: a posterior written by calibration"
+            ) from error
+        text = {
+            name: value.decode() if isinstance(value, bytes) else value
+            for name, value in found.items()
+        }
+        if text.get("format") != FORMAT:
+            raise InputError(f"{path}: format is {text.get('format')!r}; allowed: {FORMAT!r}")
+        try:
+            posterior = cls(
+                text["purchase_model"], text["spend_model"], arrays, json.loads(text["attributes"])
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: damaged posterior: {error}") from error
+        if text.get("checksum") != _checksum(posterior):
+            raise InputError(f"{path}: checksum differs; the file was damaged or edited")
+        return posterior
+
+
+def _checksum(posterior: Posterior) -> str:
+    """SHA-256 over models, attributes and parameter values."""
+    head: Mapping[str, object] = {
+        "purchase_model": posterior.purchase_model,
+        "spend_model": posterior.spend_model,
+        "attributes": posterior.attributes,
+    }
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for name in sorted(posterior.parameters):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(posterior.parameters[name], "<f8").tobytes())
+    return digest.hexdigest()

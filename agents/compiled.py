@@ -1,0 +1,86 @@
+"""Compilation of the scalar rules: one decorator, one cache that cannot lie.
+
+numba's file cache notices an edit in the file of the cached function only, not in a function
+it calls from another module. The cache folder is therefore keyed by a digest of the sources of
+all packages that hold kernels: any edit there starts a fresh folder.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+KERNEL_PACKAGES = ("agents", "sim", "envs")
+_KEEP_SECONDS = 14 * 24 * 3600
+
+
+def kernel_digest(root: Path | None = None) -> str:
+    """Digest of every source file that may hold a kernel, with numba's version.
+
+    Parameters
+    ----------
+    root
+        Folder that contains the packages; by default the one this file was loaded from.
+    """
+    root = root or Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256(numba.__version__.encode())
+    for package in KERNEL_PACKAGES:
+        for source in sorted((root / package).glob("*.py")):
+            digest.update(f"{package}/{source.name}\0".encode())
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def cache_folder() -> Path:
+    """Folder of the compiled kernels of exactly these sources (``LOYALTYLAB_CACHE`` moves it)."""
+    base = os.environ.get("LOYALTYLAB_CACHE")
+    if base is None:
+        base = os.path.join(
+            os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "loyaltylab"
+        )
+    return Path(base) / "kernels" / kernel_digest()
+
+
+def _prepare(folder: Path) -> Path:
+    """Make the folder and drop those of older sources that nobody used for two weeks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for other in folder.parent.iterdir():
+        if other != folder and time.time() - other.stat().st_mtime > _KEEP_SECONDS:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+_FOLDER: Path | None = None
+
+
+def _compile(function: F, **options: Any) -> F:
+    global _FOLDER
+    if _FOLDER is None:
+        _FOLDER = _prepare(cache_folder())
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(_FOLDER)  # read by numba while it decorates
+    try:
+        compiled: F = numba.njit(cache=True, fastmath=False, error_model="numpy", **options)(
+            function
+        )
+    finally:
+        numba.config.CACHE_DIR = previous
+    return compiled
+
+
+def kernel(function: F) -> F:
+    """Compile a scalar rule; it is inlined where it is called."""
+    return _compile(function, forceinline=True)
+
+
+def parallel_kernel(function: F) -> F:
+    """Compile a loop over rows with ``prange``; rows must not depend on one another."""
+    return _compile(function, parallel=True)

@@ -1,0 +1,283 @@
+"""What the firm can observe: a fold of events, the same in the simulator and in production.
+
+Within a week the fold only adds integers, takes maxima or sets flags, so the order of events does
+not matter; ``week_close`` does the floating point work (docs/contracts.md §6).
+"""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.behaviour import check_range
+from agents.compiled import kernel
+from agents.records import N_CHANNELS, SECONDS_PER_WEEK, Field, record_dtype
+
+
+class EventKind(IntEnum):
+    """Kinds of event; codes and amounts are in docs/contracts.md §6."""
+
+    JOIN = 0
+    PURCHASE = 1
+    CONTACT = 2
+    OPEN = 3
+    REDEEM_OFFER = 4
+    POINTS = 5
+    TIER = 6
+    QUALIFY = 7
+    OPT_OUT = 8
+    CLOSE_ACCOUNT = 9
+
+
+class PointsReason(IntEnum):
+    """Why a points balance changed."""
+
+    EARN = 0
+    REDEEM = 1
+    EXPIRE = 2
+
+
+JOIN, PURCHASE, CONTACT, OPEN, REDEEM_OFFER, POINTS, TIER, QUALIFY, OPT_OUT, CLOSE_ACCOUNT = (
+    int(kind) for kind in EventKind
+)
+EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
+
+_FAST_KEEP = math.exp(-1.0 / 4.0)
+_SLOW_KEEP = math.exp(-1.0 / 26.0)
+_MAX_ODDS = 1e12
+
+
+@dataclass(frozen=True)
+class FilterParameters:
+    """Prior of the P(alive) recursion.
+
+    Purchase rate ~ Gamma(rate_shape, rate_rate), dropout hazard ~ Gamma(dropout_shape,
+    dropout_rate), rates per week. ``keep`` < 1 forgets old purchases when the rate drifts.
+    ``spend_prior_baskets`` and ``spend_prior_mean`` (minor units) shrink the mean basket.
+    """
+
+    rate_shape: float
+    rate_rate: float
+    dropout_shape: float
+    dropout_rate: float
+    keep: float = 1.0
+    spend_prior_baskets: float = 2.0
+    spend_prior_mean: float = 3000.0
+
+    def __post_init__(self) -> None:
+        for name in ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate"):
+            check_range(name, getattr(self, name), 1e-9, 1e9)
+        check_range("keep", self.keep, 0.5, 1.0)
+        check_range("spend_prior_baskets", self.spend_prior_baskets, 0.0, 1e6)
+        check_range("spend_prior_mean", self.spend_prior_mean, 0.0, 1e9)
+
+
+_FILTER_NAMES = tuple(FilterParameters.__dataclass_fields__)
+FILTER = record_dtype(
+    tuple(Field(name, "f8", (), "", "see FilterParameters") for name in _FILTER_NAMES)
+)
+
+
+def filter_record(parameters: FilterParameters) -> NDArray[np.void]:
+    """Compiled form of the parameters, shape (1,)."""
+    record = np.zeros(1, FILTER)
+    for name in _FILTER_NAMES:
+        record[name] = getattr(parameters, name)
+    return record
+
+
+@kernel
+def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped-def]
+    """Fold one event into a PROFILE row; commutative within a week."""
+    if kind == PURCHASE:
+        profile.repeats += 1
+        profile.baskets += 1
+        profile.week_purchases += 1
+        profile.revenue += amount
+        profile.week_revenue += amount
+        profile.last_purchase = max(profile.last_purchase, time)
+    elif kind == POINTS:
+        profile.points += amount
+    elif kind == QUALIFY:
+        profile.qualifying += amount
+    elif kind == CONTACT:
+        profile.contacts[channel] |= np.uint32(1)
+        profile.messages[channel] += 1
+        profile.sent[code] += 1
+        profile.offer_weeks_left = amount
+    elif kind == OPEN:
+        profile.opened[channel] += 1
+    elif kind == REDEEM_OFFER:
+        profile.redeemed[code] += 1
+    elif kind == TIER:
+        profile.tier = code
+    elif kind == OPT_OUT:
+        profile.opted_out[channel] = 1
+    elif kind == CLOSE_ACCOUNT:
+        profile.closed = 1
+    elif kind == JOIN:
+        profile.joined = time
+        profile.last_purchase = max(profile.last_purchase, time)
+        profile.revenue += amount
+        profile.week_revenue += amount
+        if amount > 0:
+            profile.baskets += 1
+
+
+@kernel
+def post(profile, log, cursor, customer, time, kind, code, channel, amount):  # type: ignore[no-untyped-def]
+    """Fold an event and, where ``log`` has room (shape (k,)), write it down.
+
+    ``cursor`` (shape (1,)) counts the events offered, so an overflow can be told.
+    """
+    fold(profile, kind, time, code, channel, amount)
+    at = cursor[0]
+    if at < log.shape[0]:
+        entry = log[at]
+        entry.customer = customer
+        entry.time = time
+        entry.sequence = at
+        entry.kind = kind
+        entry.code = code
+        entry.channel = channel
+        entry.amount = amount
+    cursor[0] = at + 1
+
+
+@kernel
+def _log1p(x):  # type: ignore[no-untyped-def]
+    """log(1 + x) for x >= 0; a Padé form (error below 3e-8) where x is small, as it mostly is."""
+    if x < 0.25:
+        return x * (60.0 + x * (60.0 + 11.0 * x)) / (60.0 + x * (90.0 + x * (36.0 + 3.0 * x)))
+    return math.log1p(x)
+
+
+@kernel
+def _half_gap(x):  # type: ignore[no-untyped-def]
+    """log(1 + x/2) - log(1 + x)/2 for x >= 0."""
+    if x < 0.25:
+        y = x * x / (1.0 + x)
+        return y * (0.125 - y * (0.015625 - y * (0.0026041666666666665 - y * 0.00048828125)))
+    return math.log1p(0.5 * x) - 0.5 * math.log1p(x)
+
+
+@kernel
+def _advance_filter(profile, parameters, begin, exposure):  # type: ignore[no-untyped-def]
+    """One week of the P(alive) recursion; ``begin`` is the share of the week before joining.
+
+    Exact for Pareto/NBD up to one Simpson step over the quiet end of the week.
+    """
+    purchases = profile.week_purchases
+    count = profile.effective_repeats * parameters.keep + purchases
+    spent = profile.exposure * parameters.keep
+    age = profile.age
+    start, odds = begin, profile.dead_odds
+    if purchases > 0:
+        start = (profile.last_purchase % SECONDS_PER_WEEK) / SECONDS_PER_WEEK
+        odds = 0.0
+    quiet = 1.0 - start
+    rate = parameters.rate_rate + spent + exposure * (start - begin)
+    dropout = parameters.dropout_rate + age + (start - begin)
+    shape = parameters.rate_shape + count
+    exposed = exposure * quiet / rate
+    aged = quiet / dropout
+    log_growth = shape * _log1p(exposed) + parameters.dropout_shape * _log1p(aged)
+    # From the middle to the end: half of it, less the curvature of the logarithm.
+    log_half = 0.5 * log_growth - (
+        shape * _half_gap(exposed) + parameters.dropout_shape * _half_gap(aged)
+    )
+    growth = math.exp(min(log_growth, 60.0))
+    died = (
+        (quiet / 6.0)
+        * parameters.dropout_shape
+        * (
+            growth / dropout
+            + 4.0 * math.exp(min(log_half, 60.0)) / (dropout + 0.5 * quiet)
+            + 1.0 / (dropout + quiet)
+        )
+    )
+    profile.dead_odds = min(odds * growth + died, _MAX_ODDS)
+    profile.effective_repeats = count
+    profile.exposure = spent + exposure * (1.0 - begin)
+    profile.age = age + (1.0 - begin)
+
+
+@kernel
+def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-def]
+    """Close a week of a PROFILE row: filters, moving averages, contact history.
+
+    ``exposure`` is the season's factor on the purchase rate (known to the firm), ``week`` the
+    number of the week that ends. Does nothing before joining.
+    """
+    if profile.joined < 0:
+        return
+    begin = (max(profile.joined, np.int64(week) * SECONDS_PER_WEEK) % SECONDS_PER_WEEK) / (
+        1.0 * SECONDS_PER_WEEK
+    )
+    _advance_filter(profile, parameters, begin, exposure)
+    profile.purchases_fast = (
+        _FAST_KEEP * profile.purchases_fast + (1.0 - _FAST_KEEP) * profile.week_purchases
+    )
+    profile.revenue_fast = (
+        _FAST_KEEP * profile.revenue_fast + (1.0 - _FAST_KEEP) * profile.week_revenue
+    )
+    profile.revenue_slow = (
+        _SLOW_KEEP * profile.revenue_slow + (1.0 - _SLOW_KEEP) * profile.week_revenue
+    )
+    profile.week_purchases = 0
+    profile.week_revenue = 0
+    if profile.offer_weeks_left > 0:
+        profile.offer_weeks_left -= 1
+    for channel in range(N_CHANNELS):
+        profile.contacts[channel] = np.uint32(profile.contacts[channel] << np.uint32(1))
+
+
+@kernel
+def p_alive(profile):  # type: ignore[no-untyped-def]
+    """Posterior probability that the customer has not silently left."""
+    if profile.closed:
+        return 0.0
+    return 1.0 / (1.0 + profile.dead_odds)
+
+
+@kernel
+def expected_rate(profile, parameters):  # type: ignore[no-untyped-def]
+    """Posterior mean of purchases per week while alive."""
+    return (parameters.rate_shape + profile.effective_repeats) / (
+        parameters.rate_rate + profile.exposure
+    )
+
+
+@kernel
+def expected_basket(profile, parameters):  # type: ignore[no-untyped-def]
+    """Shrunk mean basket in minor units."""
+    weight = parameters.spend_prior_baskets + profile.baskets
+    if weight <= 0.0:
+        return parameters.spend_prior_mean
+    return (
+        parameters.spend_prior_baskets * parameters.spend_prior_mean + profile.revenue
+    ) / weight
+
+
+@kernel
+def expected_survival(profile, parameters, weeks):  # type: ignore[no-untyped-def]
+    """Expected weeks alive of the next ``weeks``, given alive now (gamma-mixed hazard)."""
+    dropout = parameters.dropout_rate + profile.age
+    shape = parameters.dropout_shape
+    if abs(shape - 1.0) < 1e-9:
+        return dropout * math.log1p(weeks / dropout)
+    return dropout / (shape - 1.0) * (1.0 - math.exp((1.0 - shape) * math.log1p(weeks / dropout)))
+
+
+@kernel
+def residual_value(profile, parameters, margin_share, weeks):  # type: ignore[no-untyped-def]
+    """Expected margin of the next ``weeks`` in minor units, before any programme cost."""
+    return (
+        p_alive(profile)
+        * expected_rate(profile, parameters)
+        * expected_survival(profile, parameters, weeks)
+        * expected_basket(profile, parameters)
+        * margin_share
+    )

@@ -1,0 +1,188 @@
+"""What is stored about a customer: one field table per record.
+
+dtypes, documentation and memory figures are made from these tables (docs/contracts.md §2).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+CHANNELS = ("email", "sms", "push")
+KINDS = ("discount", "points", "free_item", "recognition")
+N_CHANNELS = len(CHANNELS)
+N_KINDS = len(KINDS)
+SECONDS_PER_WEEK = 604_800
+WEEKS_PER_QUARTER = 13
+PENDING_SLOTS = 4
+LOT_SLOTS = 6
+SPEND_SLOTS = 5
+MAX_TIERS = 6
+
+
+class Field(NamedTuple):
+    """One field of a record."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    unit: str
+    meaning: str
+
+
+def record_dtype(fields: tuple[Field, ...]) -> np.dtype[np.void]:
+    """Aligned structured dtype of a field table."""
+    return np.dtype([(f.name, f.dtype, f.shape) for f in fields], align=True)
+
+
+TRAIT_FIELDS = (
+    Field("id", "u8", (), "", "customer id, unique in a world"),
+    Field("log_rate", "f4", (), "log 1/week", "purchase rate before drift and stimulus"),
+    Field("hazard", "f4", (), "1/week", "dropout hazard before stimulus"),
+    Field("spend_mean", "f4", (), "minor units", "mean basket at shelf price"),
+    Field("spend_shape", "f4", (), "", "gamma shape, or log sd, of baskets around their mean"),
+    Field("response", "f4", (N_KINDS,), "sd", "responsiveness to each reward kind, standardised"),
+    Field("openness", "f4", (N_CHANNELS,), "probability", "attention to a message per channel"),
+    Field("goal_gradient", "f4", (), "ratio", "strength of the goal gradient, mean 1"),
+    Field("fatigue_sensitivity", "f4", (), "ratio", "strength of contact fatigue, mean 1"),
+    Field("redemption", "f4", (), "sd", "inclination to redeem, standardised"),
+)
+
+STATE_FIELDS = (
+    Field("week", "i4", (), "week", "clock of the row"),
+    Field("replica", "u4", (), "", "episode or branch number of the row's luck"),
+    Field("drift", "f4", (), "log", "Ornstein-Uhlenbeck deviation of the log purchase rate"),
+    Field("fatigue", "f4", (), "contacts", "recent contacts that got attention, decaying"),
+    Field("momentum", "f4", (), "rewards", "recent points rewards, decaying"),
+    Field("recent_reward", "f4", (), "rewards", "recent rewards of any kind, decaying"),
+    Field("pull_forward", "f4", (), "offers", "recently redeemed promotions, decaying"),
+    Field("alive", "u1", (), "flag", "1 while the customer has not silently left"),
+    Field("intends_redemption", "u1", (), "flag", "means to redeem the open offer"),
+)
+
+ACCOUNT_FIELDS = (
+    Field("points", "i4", (), "points", "spendable balance, the sum of the lots"),
+    Field("pending", "i4", (PENDING_SLOTS,), "points", "earned, not yet spendable, by week"),
+    Field("lots", "i4", (LOT_SLOTS,), "points", "spendable lots by quarter of maturity"),
+    Field("quarter_spend", "i4", (SPEND_SLOTS,), "minor units", "qualifying spend by quarter"),
+    Field("commitment", "i4", (), "minor units", "open commitment of the present offer"),
+    Field("offer", "u1", (), "", "open offer + 1, 0 = none"),
+    Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
+    Field("offer_uses_left", "u1", (), "uses", "redemptions left of the open offer"),
+    Field("offer_opened", "u1", (), "flag", "the open offer's message was opened"),
+    Field("tier", "u1", (), "", "present tier, 0 = base"),
+    Field("enrolled", "u1", (), "flag", "member of the programme"),
+    Field("closed", "u1", (), "flag", "account closed: the only exit a firm observes"),
+    Field("consent", "u1", (N_CHANNELS,), "flag", "may be contacted, per channel"),
+    Field("vulnerable", "u1", (), "flag", "protected by the vulnerable-customer rule"),
+    Field("group", "u1", (), "", "group for fairness audits, never a feature"),
+)
+
+PROFILE_FIELDS = (
+    Field("joined", "i8", (), "seconds", "time of joining, -1 before"),
+    Field("last_purchase", "i8", (), "seconds", "time of the last purchase, or of joining"),
+    Field("revenue", "i8", (), "minor units", "total paid"),
+    Field("age", "f8", (), "weeks", "time since joining"),
+    Field("exposure", "f8", (), "weeks", "effective exposure of the purchase rate"),
+    Field("effective_repeats", "f8", (), "purchases", "repeat purchases, discounted under drift"),
+    Field("dead_odds", "f8", (), "odds", "posterior odds of having left silently"),
+    Field("repeats", "i4", (), "purchases", "repeat purchases"),
+    Field("baskets", "i4", (), "purchases", "purchases with an amount"),
+    Field("week_purchases", "i4", (), "purchases", "purchases since the last week close"),
+    Field("week_revenue", "i4", (), "minor units", "paid since the last week close"),
+    Field("qualifying", "i4", (), "minor units", "spend that qualifies for a tier"),
+    Field("points", "i4", (), "points", "spendable balance"),
+    Field("purchases_fast", "f4", (), "1/week", "moving average of purchases, about 4 weeks"),
+    Field("revenue_fast", "f4", (), "minor units/week", "moving average of revenue, 4 weeks"),
+    Field("revenue_slow", "f4", (), "minor units/week", "moving average of revenue, 26 weeks"),
+    Field("contacts", "u4", (N_CHANNELS,), "bits", "contact history, bit 0 = this week"),
+    Field("sent", "u2", (N_KINDS,), "offers", "offers sent by kind"),
+    Field("redeemed", "u2", (N_KINDS,), "offers", "offers redeemed by kind"),
+    Field("messages", "u2", (N_CHANNELS,), "messages", "messages sent by channel"),
+    Field("opened", "u2", (N_CHANNELS,), "messages", "messages opened by channel"),
+    Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
+    Field("tier", "u1", (), "", "tier"),
+    Field("opted_out", "u1", (N_CHANNELS,), "flag", "opted out, per channel"),
+    Field("closed", "u1", (), "flag", "account closed"),
+)
+
+OUTCOME_FIELDS = (
+    Field("liability_change", "i8", (), "micro minor units", "change of the points liability"),
+    Field("purchases", "i4", (), "purchases", "purchases this week"),
+    Field("gross", "i4", (), "minor units", "baskets at shelf price"),
+    Field("discount", "i4", (), "minor units", "discount given"),
+    Field("margin", "i4", (), "minor units", "gross × contribution margin"),
+    Field("item_cost", "i4", (), "minor units", "items and shipping given by offers"),
+    Field("contact_cost", "i4", (), "minor units", "cost of the message"),
+    Field("reward_cost", "i4", (), "minor units", "cost of points rewards handed out"),
+    Field("points_earned", "i4", (), "points", "points earned, offers' bonus included"),
+    Field("points_redeemed", "i4", (), "points", "points redeemed"),
+    Field("points_expired", "i4", (), "points", "points expired"),
+    Field("reserved", "i4", (), "minor units", "commitment reserved"),
+    Field("settled", "i4", (), "minor units", "offer cost settled against the budget"),
+    Field("released", "i4", (), "minor units", "commitment released unspent"),
+    Field("action", "u1", (), "", "action executed"),
+    Field("opened", "u1", (), "flag", "message opened"),
+    Field("redeemed", "u1", (), "offers", "offers redeemed"),
+    Field("opted_out", "u1", (), "flag", "opted out of the channel"),
+    Field("closed", "u1", (), "flag", "closed the account"),
+)
+
+EVENT_FIELDS = (
+    Field("customer", "u8", (), "", "customer id"),
+    Field("time", "i8", (), "seconds", "local wall-clock time since the start of week 0"),
+    Field("sequence", "u4", (), "", "order among events of the same time"),
+    Field("kind", "u1", (), "", "see agents.profile.EventKind"),
+    Field("code", "u1", (), "", "reward kind, tier or points reason"),
+    Field("channel", "u1", (), "", "index into CHANNELS"),
+    Field("amount", "i8", (), "see docs/contracts.md §6", "money, points or weeks"),
+)
+
+TRAITS = record_dtype(TRAIT_FIELDS)
+STATE = record_dtype(STATE_FIELDS)
+ACCOUNT = record_dtype(ACCOUNT_FIELDS)
+PROFILE = record_dtype(PROFILE_FIELDS)
+OUTCOME = record_dtype(OUTCOME_FIELDS)
+EVENT = record_dtype(EVENT_FIELDS)
+
+
+class Customers(NamedTuple):
+    """One cohort as five record arrays of shape (n,)."""
+
+    traits: NDArray[np.void]
+    state: NDArray[np.void]
+    account: NDArray[np.void]
+    profile: NDArray[np.void]
+    outcome: NDArray[np.void]
+
+    @property
+    def n(self) -> int:
+        """Number of customers (``len`` of a tuple is its number of fields)."""
+        return int(self.traits.shape[0])
+
+    def take(self, rows: NDArray[np.integer] | slice) -> "Customers":
+        """Copy of the chosen rows, in that order."""
+        return Customers(*(np.array(part[rows], copy=True) for part in self))
+
+    def put(self, rows: NDArray[np.integer], source: "Customers") -> None:
+        """Overwrite the chosen rows, shape (len(rows),), with the rows of another cohort."""
+        for mine, theirs in zip(self, source, strict=True):
+            mine[rows] = theirs
+
+
+def empty_customers(n: int) -> Customers:
+    """Zeroed cohort of n customers who have not joined yet."""
+    customers = Customers(
+        np.zeros(n, TRAITS),
+        np.zeros(n, STATE),
+        np.zeros(n, ACCOUNT),
+        np.zeros(n, PROFILE),
+        np.zeros(n, OUTCOME),
+    )
+    customers.profile["joined"] = -1
+    return customers
+
+
+def mutable_bytes_per_customer() -> int:
+    """Bytes of state that a simulated week may change, per customer."""
+    return STATE.itemsize + ACCOUNT.itemsize + PROFILE.itemsize + OUTCOME.itemsize

@@ -1,0 +1,179 @@
+"""Counter-based random draws: every draw has an address, no draw has a history.
+
+Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3",
+https://doi.org/10.1145/2063384.2063405). The layout of key and counter is in docs/contracts.md §3.
+Adding customers, threads, purchases or mechanisms changes no other draw.
+"""
+
+import hashlib
+import math
+from enum import IntEnum
+from typing import Literal, get_args
+
+import numpy as np
+
+from agents.compiled import kernel
+
+SeedRole = Literal["population", "world", "plan", "train", "evaluate"]
+
+
+class Purpose(IntEnum):
+    """What a block of four words is for (8 bits of the counter)."""
+
+    TRAITS = 1  # index = number of the trait; word 0: normal
+    ACCOUNT = 2  # index = number of the attribute; word 0: uniform
+    WEEK = 3  # word 0: number of purchases, 1: death time, 2: drift, 3: points redemption
+    CONTACT = 4  # word 0: attention, 1: intention to redeem, 2: opt-out
+    BASKET = 5  # index = purchase; word 0: time, 1: boost, 2-3: first gamma attempt
+    EXIT = 6  # word 0: account closure
+    POLICY = 7  # index = draw number; for randomised policies
+
+
+WEEK, CONTACT, BASKET, EXIT, POLICY = (
+    int(Purpose.WEEK),
+    int(Purpose.CONTACT),
+    int(Purpose.BASKET),
+    int(Purpose.EXIT),
+    int(Purpose.POLICY),
+)
+MAX_PURCHASES = 255
+MAX_RATE = 60.0
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+
+
+def derive_seed(seed: int, role: SeedRole) -> np.uint64:
+    """Seed of one role, so that planning and training never see evaluation's luck.
+
+    Returns
+    -------
+    numpy.uint64
+        First eight bytes (little endian) of SHA-256 over ``"{seed}:{role}"``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown role.
+    """
+    if role not in get_args(SeedRole):
+        raise ValueError(f"role={role!r}: choose one of {', '.join(get_args(SeedRole))}")
+    digest = hashlib.sha256(f"{seed}:{role}".encode()).digest()
+    return np.uint64(int.from_bytes(digest[:8], "little"))
+
+
+@kernel
+def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """Philox4x32-10 on 32-bit words held in uint64; returns four uint64 below 2**32."""
+    for _ in range(10):
+        p0 = _M0 * c0
+        p1 = _M1 * c2
+        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _32) ^ c3 ^ k1, p0 & _LOW
+        k0 = (k0 + _W0) & _LOW
+        k1 = (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
+
+
+@kernel
+def block(key, customer, week, purpose, index, replica):  # type: ignore[no-untyped-def]
+    """Four words addressed by (key, customer, week, purpose, index, replica)."""
+    key = np.uint64(key)
+    customer = np.uint64(customer)
+    c2 = np.uint64(((week & 0xFFFF) << 16) | ((purpose & 0xFF) << 8) | (index & 0xFF))
+    return philox(
+        customer & _LOW, customer >> _32, c2, np.uint64(replica) & _LOW, key & _LOW, key >> _32
+    )
+
+
+@kernel
+def following_block(words, key):  # type: ignore[no-untyped-def]
+    """Next four words of a chain, for samplers that may need more than one block."""
+    key = np.uint64(key)
+    return philox(words[0], words[1], words[2], words[3], key & _LOW, key >> _32)
+
+
+@kernel
+def uniform(word):  # type: ignore[no-untyped-def]
+    """Uniform in (0, 1) from one word; never 0 or 1."""
+    return (np.float64(word) + 0.5) * 2.3283064365386963e-10
+
+
+@kernel
+def normal(word):  # type: ignore[no-untyped-def]
+    """Standard normal by inversion (Wichura 1988, AS 241, PPND7; error below 1e-6)."""
+    q = uniform(word) - 0.5
+    if abs(q) <= 0.425:
+        r = 0.180625 - q * q
+        return (
+            q
+            * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179)
+            / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
+        )
+    r = 0.5 - abs(q)
+    r = math.sqrt(-math.log(r))
+    if r <= 5.0:
+        r -= 1.6
+        value = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
+            (0.12021132975 * r + 0.73700164250) * r + 1.0
+        )
+    else:
+        r -= 5.0
+        value = (
+            ((0.017337203997 * r + 0.42868294337) * r + 3.0812263860) * r + 6.6579051150
+        ) / ((0.012258202635 * r + 0.24197894225) * r + 1.0)
+    return math.copysign(value, q)
+
+
+@kernel
+def poisson(rate, word):  # type: ignore[no-untyped-def]
+    """Poisson count by inversion of one uniform: monotone in the rate for the same luck.
+
+    The rate is clamped to ``MAX_RATE`` and the count to ``MAX_PURCHASES`` (docs/contracts.md §3).
+    """
+    rate = min(rate, MAX_RATE)
+    u = uniform(word)
+    probability = math.exp(-rate)
+    cumulative = probability
+    count = 0
+    while u >= cumulative and count < MAX_PURCHASES:
+        count += 1
+        probability *= rate / count
+        cumulative += probability
+    return count
+
+
+@kernel
+def unit_gamma(shape, words, key):  # type: ignore[no-untyped-def]
+    """Gamma draw with mean 1 (Marsaglia & Tsang 2000); words 1-3 of the block, then its chain."""
+    boost = 1.0
+    a = shape
+    if a < 1.0:
+        boost = math.exp(math.log(uniform(words[1])) / a)
+        a += 1.0
+    d = a - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    z, u = normal(words[2]), uniform(words[3])
+    second = False
+    while True:
+        v = 1.0 + c * z
+        if v > 0.0:
+            v = v * v * v
+            # Their squeeze accepts 98 % without a logarithm.
+            if u < 1.0 - 0.0331 * (z * z) * (z * z):
+                return d * v * boost / shape
+            if math.log(u) < 0.5 * z * z + d - d * v + d * math.log(v):
+                return d * v * boost / shape
+        if second:
+            z, u = normal(words[2]), uniform(words[3])
+        else:
+            words = following_block(words, key)
+            z, u = normal(words[0]), uniform(words[1])
+        second = not second
+
+
+@kernel
+def unit_lognormal(sigma, words):  # type: ignore[no-untyped-def]
+    """Lognormal draw with mean 1 and log standard deviation ``sigma``, from word 2."""
+    return math.exp(sigma * normal(words[2]) - 0.5 * sigma * sigma)

@@ -1,0 +1,1 @@
+"""The market, the programme, time and money."""

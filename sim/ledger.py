@@ -1,0 +1,161 @@
+"""Integer money and points: conversions, accrual and the invariants they obey.
+
+Liability is held in micro minor units (10**-6 cent), so accrual is exact; see docs/contracts.md §7.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.compiled import kernel
+from agents.records import Customers
+
+MICRO = 1_000_000
+BASIS = 10_000
+
+
+@kernel
+def share_of(amount, basis_points):  # type: ignore[no-untyped-def]
+    """``amount`` × basis points / 10,000, rounded half up, in integers."""
+    return (np.int64(amount) * basis_points + BASIS // 2) // BASIS
+
+
+@kernel
+def accrue(outcome, points, liability_per_point):  # type: ignore[no-untyped-def]
+    """Book a change of points outstanding (micro minor units per point) into the week."""
+    outcome.liability_change += np.int64(points) * liability_per_point
+
+
+@kernel
+def reserve(account, outcome, cap, contact_cost):  # type: ignore[no-untyped-def]
+    """Reserve an offer's commitment; the contact's share is settled at once."""
+    account.commitment += cap
+    outcome.reserved += cap + contact_cost
+    outcome.settled += contact_cost
+    outcome.contact_cost += contact_cost
+
+
+@kernel
+def settle(account, outcome, cap, cost):  # type: ignore[no-untyped-def]
+    """Settle one use of an offer: its cost is spent, the rest of its cap released."""
+    account.commitment -= cap
+    outcome.settled += cost
+    outcome.released += cap - cost
+
+
+@kernel
+def release(account, outcome):  # type: ignore[no-untyped-def]
+    """Release whatever commitment the offer still holds."""
+    outcome.released += account.commitment
+    account.commitment = 0
+
+
+@dataclass(frozen=True)
+class WeekTotals:
+    """Exact totals of one week over a cohort, as Python integers in minor units or points."""
+
+    purchases: int
+    gross: int
+    discount: int
+    margin: int
+    item_cost: int
+    contact_cost: int
+    reward_cost: int
+    points_earned: int
+    points_redeemed: int
+    points_expired: int
+    reserved: int
+    settled: int
+    released: int
+    liability_change: int
+    contacts: int
+    opened: int
+    redeemed: int
+    opted_out: int
+    closed: int
+
+    @property
+    def revenue(self) -> int:
+        """What customers paid."""
+        return self.gross - self.discount
+
+    @property
+    def cash_cost(self) -> int:
+        """Discount, items, contacts and rewards handed out."""
+        return self.discount + self.item_cost + self.contact_cost + self.reward_cost
+
+
+def week_totals(customers: Customers) -> WeekTotals:
+    """Totals of the cohort's last week; integer sums, so no order or thread changes a digit."""
+    outcome = customers.outcome
+    names = [name for name in WeekTotals.__dataclass_fields__ if name != "contacts"]
+    sums = {name: int(outcome[name].sum(dtype=np.int64)) for name in names}
+    return WeekTotals(**sums, contacts=int(np.count_nonzero(outcome["action"])))
+
+
+@dataclass
+class Ledger:
+    """Running totals of a market, checked against the customers' own accounts.
+
+    Attributes are in minor units and points; ``liability`` in micro minor units.
+    """
+
+    liability_per_point: int
+    opening_points: int = 0
+    opening_commitment: int = 0
+    earned: int = 0
+    redeemed: int = 0
+    expired: int = 0
+    reserved: int = 0
+    settled: int = 0
+    released: int = 0
+    liability: int = 0
+
+    @classmethod
+    def open(cls, customers: Customers, liability_per_point: int) -> "Ledger":
+        """Start from the balances the customers bring along."""
+        points = points_outstanding(customers)
+        commitment = int(customers.account["commitment"].sum(dtype=np.int64))
+        return cls(
+            liability_per_point,
+            opening_points=points,
+            opening_commitment=commitment,
+            liability=points * liability_per_point,
+        )
+
+    def add(self, week: WeekTotals) -> None:
+        """Book one week."""
+        self.earned += week.points_earned
+        self.redeemed += week.points_redeemed
+        self.expired += week.points_expired
+        self.reserved += week.reserved
+        self.settled += week.settled
+        self.released += week.released
+        self.liability += week.liability_change
+
+    @property
+    def open_commitment(self) -> int:
+        """Reserved, neither settled nor released."""
+        return self.opening_commitment + self.reserved - self.settled - self.released
+
+    def imbalances(self, customers: Customers) -> dict[str, int]:
+        """Invariants that do not hold, by name with the difference; empty when the books balance."""
+        outstanding = points_outstanding(customers)
+        account = customers.account
+        differences = {
+            "points": self.opening_points
+            + self.earned
+            - self.redeemed
+            - self.expired
+            - outstanding,
+            "lots": int((account["lots"].sum(axis=1, dtype=np.int64) - account["points"]).any()),
+            "liability": self.liability - outstanding * self.liability_per_point,
+            "commitment": self.open_commitment - int(account["commitment"].sum(dtype=np.int64)),
+        }
+        return {name: value for name, value in differences.items() if value != 0}
+
+
+def points_outstanding(customers: Customers) -> int:
+    """Spendable and pending points of the cohort."""
+    account = customers.account
+    return int(account["points"].sum(dtype=np.int64) + account["pending"].sum(dtype=np.int64))

@@ -1,0 +1,59 @@
+"""What comes from outside the market: the calendar of the year."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.behaviour import check_range
+from agents.records import Field, record_dtype
+
+WEEKS_PER_YEAR = 52
+
+
+@dataclass(frozen=True)
+class SeasonParameters:
+    """Yearly season: a cosine peaking at ``peak_week``, and a Christmas effect.
+
+    Amplitudes are changes of the log purchase rate and of the log basket;
+    Christmas effects are ratios minus 1 over the last ``christmas_weeks`` weeks of the year.
+    """
+
+    rate_amplitude: float = 0.0
+    spend_amplitude: float = 0.0
+    peak_week: float = 26.0
+    christmas_rate: float = 0.0
+    christmas_spend: float = 0.0
+    christmas_weeks: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("rate_amplitude", "spend_amplitude"):
+            check_range(name, getattr(self, name), -2.0, 2.0)
+        for name in ("christmas_rate", "christmas_spend"):
+            check_range(name, getattr(self, name), -0.9, 10.0)
+        check_range("christmas_weeks", self.christmas_weeks, 0, WEEKS_PER_YEAR)
+        check_range("peak_week", self.peak_week, 0.0, WEEKS_PER_YEAR)
+
+
+CALENDAR = record_dtype(
+    (
+        Field("log_rate", "f8", (), "log", "season of the purchase rate"),
+        Field("spend", "f8", (), "ratio", "season of baskets"),
+        Field("exposure", "f8", (), "ratio", "factor on the purchase rate, known to the firm"),
+    )
+)
+
+
+def calendar(season: SeasonParameters) -> NDArray[np.void]:
+    """Calendar of one year, shape (52,); week w of a run uses row w modulo 52."""
+    table = np.zeros(WEEKS_PER_YEAR, CALENDAR)
+    week = np.arange(WEEKS_PER_YEAR)
+    wave = np.cos(2 * math.pi * (week - season.peak_week) / WEEKS_PER_YEAR)
+    christmas = week >= WEEKS_PER_YEAR - season.christmas_weeks
+    table["log_rate"] = season.rate_amplitude * wave + christmas * math.log1p(season.christmas_rate)
+    table["spend"] = np.exp(
+        season.spend_amplitude * wave + christmas * math.log1p(season.christmas_spend)
+    )
+    table["exposure"] = np.exp(table["log_rate"])
+    return table

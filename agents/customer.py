@@ -1,0 +1,34 @@
+"""A customer as a Mesa agent: a readable view on one row of the cohort."""
+
+import multiprocessing
+from typing import Any
+
+# Importing mesa sets multiprocessing to spawn for the whole process: put back what was there.
+_start_method = multiprocessing.get_start_method(allow_none=True)
+import mesa  # noqa: E402
+
+multiprocessing.set_start_method(_start_method, force=True)
+
+
+class CustomerAgent(mesa.Agent):  # type: ignore[misc]
+    """View on row ``row`` of its model's cohort.
+
+    ``step`` asks the model to advance that row; every rule lives in ``sim.week.step_customer``,
+    so a market of agents and the parallel engine give the same bits. Record fields read as
+    attributes, for example ``agent.points`` or ``agent.tier``.
+    """
+
+    def __init__(self, model: Any, row: int) -> None:
+        super().__init__(model)
+        self.row = row
+
+    def step(self) -> None:
+        """Live one week under the firm's decision for this customer."""
+        self.model.advance_row(self.row)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name not in ("model", "row"):
+            for part in self.model.customers:
+                if name in part.dtype.names:
+                    return part[name][self.row]
+        raise AttributeError(f"a customer has no field {name!r}")

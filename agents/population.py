@@ -1,0 +1,247 @@
+"""Draw a synthetic population from a posterior: joint, correlated, one address per trait."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from agents.behaviour import Dynamics, check_range
+from agents.compiled import kernel
+from agents.profile import JOIN, FilterParameters, fold
+from agents.records import CHANNELS, KINDS, Customers, empty_customers
+from agents.rng import Purpose, block, normal, uniform
+
+_RATE, _HAZARD, _SPEND, _GOAL, _FATIGUE, _REDEMPTION, _DRIFT = range(7)
+_RESPONSE = 16
+_OPENNESS = 32
+_ENROLLED, _VULNERABLE, _GROUP = range(3)
+_CONSENT = 8
+_MINOR = 100.0
+
+
+class PosteriorLike(Protocol):
+    """What is read of a posterior file (agents.calibration.posterior.Posterior)."""
+
+    purchase_model: str
+    spend_model: str
+    parameters: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class MembershipParameters:
+    """Assumptions about customers that a transaction log does not tell.
+
+    Shares are of the population. ``enrolment_slope`` is the change of the enrolment logit per
+    standard deviation of the log rate: heavy buyers enrol themselves.
+    """
+
+    enrolled_share: float = 0.8
+    enrolment_slope: float = 0.5
+    consent_share: dict[str, float] = field(
+        default_factory=lambda: {"email": 0.7, "sms": 0.3, "push": 0.4}
+    )
+    openness: dict[str, float] = field(
+        default_factory=lambda: {"email": 0.35, "sms": 0.5, "push": 0.25}
+    )
+    openness_concentration: float = 4.0
+    goal_gradient_sd: float = 0.5
+    fatigue_sd: float = 0.5
+    vulnerable_share: float = 0.05
+    groups: int = 2
+
+    def __post_init__(self) -> None:
+        check_range("enrolled_share", self.enrolled_share, 0.0, 1.0)
+        check_range("enrolment_slope", self.enrolment_slope, -5.0, 5.0)
+        check_range("vulnerable_share", self.vulnerable_share, 0.0, 1.0)
+        check_range("openness_concentration", self.openness_concentration, 0.1, 1e4)
+        check_range("goal_gradient_sd", self.goal_gradient_sd, 0.0, 3.0)
+        check_range("fatigue_sd", self.fatigue_sd, 0.0, 3.0)
+        check_range("groups", self.groups, 1, 255)
+        for label in ("consent_share", "openness"):
+            for channel, share in getattr(self, label).items():
+                if channel not in CHANNELS:
+                    raise ValueError(f"{label}.{channel}: choose among {CHANNELS}")
+                check_range(f"{label}.{channel}", share, 0.0, 1.0)
+
+
+@kernel
+def _normals(ids, purpose, index, key, out):  # type: ignore[no-untyped-def]
+    for row in range(ids.shape[0]):
+        out[row] = normal(block(key, ids[row], 0, purpose, index, 0)[0])
+
+
+@kernel
+def _uniforms(ids, purpose, index, key, out):  # type: ignore[no-untyped-def]
+    for row in range(ids.shape[0]):
+        out[row] = uniform(block(key, ids[row], 0, purpose, index, 0)[0])
+
+
+def _parameter(posterior: PosteriorLike, name: str, draw: int) -> float:
+    return float(posterior.parameters[name][draw])
+
+
+def rate_moments(posterior: PosteriorLike, draw: int = 0) -> tuple[float, float]:
+    """Mean purchase rate per week and sd of the log rate across customers."""
+    if posterior.purchase_model == "drift":
+        return (
+            _parameter(posterior, "rate_mean", draw),
+            _parameter(posterior, "rate_log_sd", draw),
+        )
+    shape = _parameter(posterior, "rate_shape", draw)
+    return shape / _parameter(posterior, "rate_rate", draw), math.sqrt(
+        float(special.polygamma(1, shape))
+    )
+
+
+def mean_basket(posterior: PosteriorLike, draw: int = 0) -> float:
+    """Expected basket of a random customer, minor units."""
+    p = {name: float(values[draw]) for name, values in posterior.parameters.items()}
+    if posterior.spend_model == "gamma_gamma":
+        return _MINOR * p["spend_within_shape"] * p["spend_scale"] / max(p["spend_shape"] - 1, 0.1)
+    mean, sd = rate_moments(posterior, draw)
+    log_rate = math.log(mean) - sd**2 / 2
+    return _MINOR * math.exp(
+        p["spend_log_mean"] + p["spend_rate_slope"] * log_rate + p["spend_log_sd"] ** 2 / 2
+    )
+
+
+def dynamics_from(
+    posterior: PosteriorLike, draw: int = 0, close_account_probability: float = 0.1
+) -> Dynamics:
+    """How this population moves on its own."""
+    mean, sd = rate_moments(posterior, draw)
+    drifting = posterior.purchase_model == "drift"
+    return Dynamics(
+        drift_sd=sd if drifting else 0.0,
+        drift_weeks=_parameter(posterior, "drift_time_constant", draw) if drifting else 0.0,
+        log_rate_centre=math.log(mean) - sd**2 / 2 if drifting else math.log(mean),
+        close_account_probability=close_account_probability,
+    )
+
+
+def filter_from(posterior: PosteriorLike, draw: int = 0) -> FilterParameters:
+    """Prior of the firm's P(alive) recursion.
+
+    Under drift the gamma prior matches the lognormal's mean and variance, and the weekly discount
+    is the steady-state gain of a local-level filter: keep = 1 - sqrt(innovation variance × mean
+    rate) (West & Harrison 1997, Bayesian Forecasting and Dynamic Models, ch. 2).
+    """
+    dropout = (
+        _parameter(posterior, "dropout_shape", draw),
+        _parameter(posterior, "dropout_rate", draw),
+    )
+    spend = mean_basket(posterior, draw)
+    if posterior.purchase_model == "drift":
+        mean, sd = rate_moments(posterior, draw)
+        shape = 1.0 / math.expm1(sd**2)
+        innovation = dynamics_from(posterior, draw).drift_step ** 2
+        keep = max(0.5, 1.0 - math.sqrt(innovation * mean))
+        return FilterParameters(shape, shape / mean, *dropout, keep=keep, spend_prior_mean=spend)
+    return FilterParameters(
+        _parameter(posterior, "rate_shape", draw),
+        _parameter(posterior, "rate_rate", draw),
+        *dropout,
+        spend_prior_mean=spend,
+    )
+
+
+def draw_population(
+    posterior: PosteriorLike,
+    n: int,
+    key: np.uint64,
+    membership: MembershipParameters | None = None,
+    first_id: int = 0,
+    draw: int = 0,
+) -> Customers:
+    """Synthetic customers at week 0, all just joined.
+
+    Parameters
+    ----------
+    posterior
+        Parameters; ``draw`` chooses the posterior draw, 0 is the mode.
+    n, first_id
+        Customers ``first_id`` to ``first_id + n - 1``; a customer's draws depend on its id alone.
+    key
+        ``derive_seed(seed, "population")``.
+    membership
+        Assumptions beyond the log.
+
+    Returns
+    -------
+    Customers
+        Traits are joint through a Gaussian copula; margins follow the posterior.
+    """
+    membership = membership or MembershipParameters()
+    customers = empty_customers(n)
+    traits, account = customers.traits, customers.account
+    ids = np.arange(first_id, first_id + n, dtype=np.uint64)
+    traits["id"] = ids
+
+    def z(index: int) -> NDArray[np.float64]:
+        out = np.empty(n)
+        _normals(ids, int(Purpose.TRAITS), index, np.uint64(key), out)
+        return out
+
+    def u(index: int) -> NDArray[np.float64]:
+        out = np.empty(n)
+        _uniforms(ids, int(Purpose.ACCOUNT), index, np.uint64(key), out)
+        return out
+
+    p = {name: float(values[draw]) for name, values in posterior.parameters.items()}
+    rate_z = z(_RATE)
+    if posterior.purchase_model == "drift":
+        log_rate = np.full(n, math.log(p["rate_mean"]) - p["rate_log_sd"] ** 2 / 2)
+        drift = p["rate_log_sd"] * rate_z
+    else:
+        rate = special.gammaincinv(p["rate_shape"], special.ndtr(rate_z)) / p["rate_rate"]
+        log_rate = np.log(np.maximum(rate, 1e-30))
+        drift = np.zeros(n)
+    traits["log_rate"] = log_rate
+    customers.state["drift"] = drift
+    traits["hazard"] = (
+        special.gammaincinv(p["dropout_shape"], special.ndtr(z(_HAZARD))) / p["dropout_rate"]
+    )
+    spend_z = z(_SPEND)
+    if posterior.spend_model == "gamma_gamma":
+        precision = special.gammaincinv(p["spend_shape"], special.ndtr(-spend_z)) / p["spend_scale"]
+        mean = p["spend_within_shape"] / np.maximum(precision, 1e-12)
+    else:
+        mean = np.exp(
+            p["spend_log_mean"]
+            + p["spend_rate_slope"] * (log_rate + drift)
+            + p["spend_log_sd"] * spend_z
+        )
+    traits["spend_mean"] = _MINOR * mean
+    traits["spend_shape"] = p["spend_within_shape"]
+    for kind in range(len(KINDS)):
+        traits["response"][:, kind] = z(_RESPONSE + kind)
+    for at, channel in enumerate(CHANNELS):
+        share = min(max(membership.openness.get(channel, 0.0), 1e-6), 1 - 1e-6)
+        k = membership.openness_concentration
+        traits["openness"][:, at] = special.betaincinv(
+            share * k, (1 - share) * k, special.ndtr(z(_OPENNESS + at))
+        )
+        account["consent"][:, at] = u(_CONSENT + at) < membership.consent_share.get(channel, 0.0)
+    for name, index, sd in (
+        ("goal_gradient", _GOAL, membership.goal_gradient_sd),
+        ("fatigue_sensitivity", _FATIGUE, membership.fatigue_sd),
+    ):
+        traits[name] = np.exp(sd * z(index) - sd**2 / 2)
+    traits["redemption"] = z(_REDEMPTION)
+    share = min(max(membership.enrolled_share, 1e-9), 1 - 1e-9)
+    logit = math.log(share / (1 - share)) + membership.enrolment_slope * rate_z
+    account["enrolled"] = u(_ENROLLED) < special.expit(logit)
+    account["vulnerable"] = u(_VULNERABLE) < membership.vulnerable_share
+    account["group"] = np.minimum(u(_GROUP) * membership.groups, membership.groups - 1)
+    customers.state["alive"] = 1
+    _join(customers.profile)
+    return customers
+
+
+@kernel
+def _join(profile):  # type: ignore[no-untyped-def]
+    for row in range(profile.shape[0]):
+        fold(profile[row], JOIN, 0, 0, 0, 0)

@@ -1,0 +1,171 @@
+"""The market: one Mesa model that every run goes through.
+
+``step`` is one week: the firm decides, customers live, the books are closed, data is collected.
+"""
+
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.customer import CustomerAgent, mesa
+from agents.records import Customers
+from sim.engine import Engine
+from sim.ledger import Ledger, WeekTotals, week_totals
+from sim.offers import ActionTable
+from sim.week import Rules, World
+
+
+class FirmView(NamedTuple):
+    """All that a firm may look at when it decides; no TRAITS, no STATE.
+
+    Arrays have shape (n,). ``outcome`` is that of the week before.
+    """
+
+    week: int
+    customer_id: NDArray[np.uint64]
+    account: NDArray[np.void]
+    profile: NDArray[np.void]
+    outcome: NDArray[np.void]
+    table: ActionTable
+    rules: Rules
+    ledger: Ledger
+
+
+class Decider(Protocol):
+    """Chooses this week's action per customer."""
+
+    def decide(self, view: FirmView) -> NDArray[np.integer]:
+        """Actions, shape (n,), each a row of ``view.table``; 0 = nothing."""
+
+
+class FirmAgent(mesa.Agent):  # type: ignore[misc]
+    """The firm: asks its decider once a week."""
+
+    def __init__(self, model: "LoyaltyMarket", decider: Decider | None) -> None:
+        super().__init__(model)
+        self.decider = decider
+
+    def step(self) -> None:
+        """Set the market's actions for this week."""
+        self.model.actions[:] = (
+            0 if self.decider is None else self.decider.decide(self.model.firm_view())
+        )
+
+
+class LoyaltyMarket(mesa.Model):  # type: ignore[misc]
+    """A cohort, a programme and a firm.
+
+    Parameters
+    ----------
+    world
+        Parameters; compiled once.
+    customers
+        Changed in place. All rows must share one week.
+    key
+        64-bit seed of the world's luck (``agents.rng.derive_seed``).
+    mode
+        "engine" advances all rows in one compiled loop; "agents" lets each CustomerAgent step in
+        turn. Both give the same bits; the second is the readable reference.
+    decider
+        What the firm asks; None does nothing for anyone.
+    recording
+        Write events down (``events()``).
+
+    Examples
+    --------
+    >>> market = LoyaltyMarket(world, customers, key=derive_seed(1, "world"))  # doctest: +SKIP
+    >>> market.advance(52)  # doctest: +SKIP
+    >>> market.datacollector.get_model_vars_dataframe()["purchases"]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        world: World,
+        customers: Customers,
+        key: np.uint64,
+        mode: Literal["engine", "agents"] = "engine",
+        decider: Decider | None = None,
+        recording: bool = False,
+    ) -> None:
+        if mode not in ("engine", "agents"):
+            raise ValueError(f"mode={mode!r}: choose 'engine' or 'agents'")
+        super().__init__(seed=int(key) & 0x7FFFFFFF)
+        weeks = np.unique(customers.state["week"])
+        if weeks.size != 1:
+            raise ValueError(f"customers stand at different weeks: {weeks[:5]}")
+        self.world = world
+        self.table = world.table
+        self.mode = mode
+        self.week = int(weeks[0])
+        self.engine = Engine(customers, world.rules(), key, recording)
+        self.ledger = Ledger.open(customers, world.programme.liability_per_point)
+        self.totals: WeekTotals | None = None
+        self.actions = np.zeros(customers.n, np.uint8)
+        self.firm = FirmAgent(self, decider)
+        self._customer_agents: mesa.agent.AgentSet | None = None
+        if mode == "agents":
+            self.customer_agents  # noqa: B018 - registers the agents
+        fields = tuple(WeekTotals.__dataclass_fields__)
+        self.datacollector = mesa.DataCollector(
+            model_reporters={
+                "week": "week",
+                **{name: (lambda m, name=name: getattr(m.totals, name)) for name in fields},
+                "liability": lambda m: m.ledger.liability,
+                "open_commitment": lambda m: m.ledger.open_commitment,
+            }
+        )
+
+    @property
+    def customers(self) -> Customers:
+        """The cohort."""
+        return self.engine.customers
+
+    @property
+    def customer_agents(self) -> "mesa.agent.AgentSet":
+        """AgentSet of the customers, made when first asked for."""
+        if self._customer_agents is None:
+            for row in range(self.customers.n):
+                CustomerAgent(self, row)
+            self._customer_agents = self.agents_by_type[CustomerAgent]
+        return self._customer_agents
+
+    def firm_view(self) -> FirmView:
+        """What the firm sees now."""
+        customers = self.customers
+        return FirmView(
+            self.week,
+            customers.traits["id"],
+            customers.account,
+            customers.profile,
+            customers.outcome,
+            self.table,
+            self.engine.rules,
+            self.ledger,
+        )
+
+    def advance_row(self, row: int) -> None:
+        """Advance one customer; called by its agent."""
+        self.engine.advance_one(row, self.actions)
+
+    def step(self) -> None:
+        """One week."""
+        self.firm.step()
+        if self.mode == "engine":
+            self.engine.advance(self.actions)
+        else:
+            self.engine.log.clear()
+            self.customer_agents.do("step")
+        self.totals = week_totals(self.customers)
+        self.ledger.add(self.totals)
+        self.datacollector.collect(self)
+        self.week += 1
+
+    def advance(self, weeks: int) -> None:
+        """Several weeks."""
+        for _ in range(weeks):
+            self.step()
+
+    def events(self) -> NDArray[np.void]:
+        """Events of the last week (``recording=True``), ordered by customer, time, sequence."""
+        return self.engine.log.events()

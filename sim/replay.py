@@ -1,0 +1,93 @@
+"""From recorded events to profiles: the same fold as in the simulator, in production and on logs."""
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from agents.compiled import parallel_kernel
+from agents.profile import PURCHASE, fold, week_close
+from agents.records import ACCOUNT, EVENT, OUTCOME, PROFILE, SECONDS_PER_WEEK
+from sim.programme import close_programme_week, qualify
+from sim.scenario import WEEKS_PER_YEAR
+from sim.week import Rules
+
+
+@parallel_kernel
+def _replay(events, start, weeks, first_week, profile, account, outcome, rules, status_match):  # type: ignore[no-untyped-def]
+    programme = rules.programme[0]
+    for row in prange(profile.shape[0]):
+        log = np.empty(0, EVENT)
+        cursor = np.zeros(1, np.int64)
+        at = start[row]
+        end = start[row + 1]
+        for week in range(first_week, first_week + weeks):
+            close = np.int64(week + 1) * SECONDS_PER_WEEK
+            while at < end and events[at].time < close:
+                event = events[at]
+                fold(
+                    profile[row], event.kind, event.time, event.code, event.channel, event.amount
+                )
+                if status_match and event.kind == PURCHASE:
+                    qualify(
+                        account[row], profile[row], log, cursor,
+                        np.uint64(row), event.time, week, event.amount,
+                    )  # fmt: skip
+                at += 1
+            if status_match:
+                close_programme_week(
+                    account[row], profile[row], outcome[row], log, cursor,
+                    np.uint64(row), close - 1, week, programme,
+                )  # fmt: skip
+            season = rules.calendar[week % WEEKS_PER_YEAR]
+            week_close(profile[row], rules.filter[0], week, season.exposure)
+
+
+def replay(
+    events: NDArray[np.void],
+    n: int,
+    weeks: int,
+    rules: Rules,
+    first_week: int = 0,
+    status_match: bool = False,
+) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """Fold events into profiles, week by week.
+
+    Parameters
+    ----------
+    events
+        EVENT rows with ``customer`` in 0..n-1; any order, they are sorted by (time, sequence).
+    n, weeks, first_week
+        Customers; weeks to close, the first of them.
+    rules
+        Filter, calendar and programme.
+    status_match
+        Derive qualifying spend and tier from the purchases themselves, for a log from before the
+        programme: members start in the tier their spend deserves, with no points.
+
+    Returns
+    -------
+    profile, account
+        Shape (n,) each; accounts hold qualifying spend and tier where matched, else zeros.
+
+    Raises
+    ------
+    ValueError
+        If an event's customer lies outside 0..n-1 or its time outside the weeks given.
+    """
+    if events.size:
+        if int(events["customer"].max()) >= n:
+            raise ValueError(f"event of customer {events['customer'].max()}, but n={n}")
+        low, high = int(events["time"].min()), int(events["time"].max())
+        if low < first_week * SECONDS_PER_WEEK or high >= (first_week + weeks) * SECONDS_PER_WEEK:
+            raise ValueError(f"event times {low}..{high} lie outside the weeks given")
+    order = np.lexsort((events["sequence"], events["time"], events["customer"]))
+    ordered = events[order]
+    start = np.searchsorted(ordered["customer"], np.arange(n + 1, dtype=np.uint64)).astype(np.int64)
+    profile = np.zeros(n, PROFILE)
+    profile["joined"] = -1
+    account = np.zeros(n, ACCOUNT)
+    _replay(
+        ordered, start, weeks, first_week, profile, account, np.zeros(n, OUTCOME), rules,
+        status_match and bool(rules.programme["active"][0]),
+    )  # fmt: skip
+    return profile, account

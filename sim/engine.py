@@ -6,9 +6,11 @@ from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
 from agents.records import EVENT, Customers
+from agents.rng import MAX_PURCHASES
 from sim.week import Rules, step_customer
 
-_EVENTS_PER_WEEK = 64
+# A purchase brings at most redemption, purchase and qualification; the rest comes once a week.
+_MOST_EVENTS = 3 * MAX_PURCHASES + 16
 
 
 @kernel
@@ -49,18 +51,13 @@ def advance_rows(customers, log, cursor, actions, rules, key):  # type: ignore[n
 class EventLog:
     """Room for the events of one week, shape (n, k); k = 0 writes nothing down.
 
-    The room grows when a week did not fit, and that week must be run again by the caller:
-    ``overflowed`` says so. ``Engine`` does this for its users.
+    A recording log has room for the most events a week can bring. Pages that are never written
+    cost no memory, so a row takes about 4 kB; record cohorts of up to some hundred thousand.
     """
 
     def __init__(self, n: int, recording: bool) -> None:
-        self.rows = np.zeros((n, _EVENTS_PER_WEEK if recording else 0), EVENT)
+        self.rows = np.zeros((n, _MOST_EVENTS if recording else 0), EVENT)
         self.cursor = np.zeros((n, 1), np.int64)
-
-    @property
-    def recording(self) -> bool:
-        """Whether events are written down."""
-        return self.rows.shape[1] > 0
 
     def clear(self) -> None:
         """Forget the week."""
@@ -68,11 +65,12 @@ class EventLog:
 
     def events(self) -> NDArray[np.void]:
         """Events of the week ordered by (customer, time, sequence), shape (m,)."""
+        if self.rows.shape[1] == 0:
+            raise ValueError("no events were written down: start with recording=True")
         used = self.cursor[:, 0]
-        if used.size and int(used.max()) > self.rows.shape[1]:
-            raise OverflowError(f"a customer had {used.max()} events; room for {self.rows.shape[1]}")
-        chosen = np.arange(self.rows.shape[1]) < used[:, None]
-        events = self.rows[chosen]
+        row = np.repeat(np.arange(used.size), used)
+        column = np.arange(row.size) - np.repeat(np.cumsum(used) - used, used)
+        events = self.rows[row, column]
         return events[np.lexsort((events["sequence"], events["time"], events["customer"]))]
 
 
@@ -88,7 +86,7 @@ class Engine:
     key
         64-bit seed of the luck (``derive_seed``).
     recording
-        Whether to write events down; costs memory for ``n × 64`` events.
+        Whether to write events down; see ``EventLog``.
     """
 
     def __init__(

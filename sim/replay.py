@@ -14,7 +14,6 @@ from sim.week import Rules
 
 @parallel_kernel
 def _replay(events, start, weeks, first_week, profile, account, outcome, rules, status_match):  # type: ignore[no-untyped-def]
-    programme = rules.programme[0]
     for row in prange(profile.shape[0]):
         log = np.empty(0, EVENT)
         cursor = np.zeros(1, np.int64)
@@ -36,7 +35,7 @@ def _replay(events, start, weeks, first_week, profile, account, outcome, rules, 
             if status_match:
                 close_programme_week(
                     account[row], profile[row], outcome[row], log, cursor,
-                    np.uint64(row), close - 1, week, programme,
+                    np.uint64(row), close - 1, week, rules.programme[0],
                 )  # fmt: skip
             season = rules.calendar[week % WEEKS_PER_YEAR]
             week_close(profile[row], rules.filter[0], week, season.exposure)

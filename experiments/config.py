@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from agents.behaviour import ResponseParameters
 from agents.errors import InputError
+from envs.constraints import ConstraintParameters
 from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters
 from sim.scenario import SeasonParameters
@@ -184,7 +185,7 @@ class DemoConfig:
     response: ResponseParameters
     programme: ProgrammeParameters
     offers: OfferBook
-    constraints: Any
+    constraints: ConstraintParameters
     train: TrainConfig
     evaluate: EvaluateConfig
 
@@ -284,12 +285,9 @@ def compose_mapping(overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 def load_option(group: str, name: str) -> Any:
     """One option of a group by itself, e.g. ``load_option("response", "null")``, built."""
-    from omegaconf import OmegaConf
-
     if name not in options(group):
         raise InputError(_choice_message(group, name, options(group)))
-    text = (importlib.resources.files("conf") / group / f"{name}.yaml").read_text("utf-8")
-    mapping = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+    mapping = compose_mapping([f"{group}={name}"])[group]
     return _convert(typing.get_type_hints(DemoConfig)[group], mapping, group)
 
 

@@ -241,5 +241,5 @@ def _signals_wait() -> Iterator[None]:
         for number, handler in previous.items():
             if handler is not None:
                 signal.signal(number, handler)
-        for number in waiting:
-            signal.raise_signal(number)
+        for got in waiting:
+            signal.raise_signal(got)

@@ -1,0 +1,1 @@
+"""Who decides: heuristics, learned policies, and their export."""

@@ -28,11 +28,12 @@ CORE_STATES = 1 << 15  # kept at once
 CORE_WORK = 1 << 26  # states looked at, for a problem that is to be solved exactly
 CORE_WORK_LARGE = 1 << 22  # and for a larger one, where the gap before the core is small
 FILL_STEPS = 4096
+EXACT_GAP = 1e-13  # relative gap to the linear bound at which a small problem is solved
+LARGE_GAP = 1e-6  # and a larger one
 LARGEST_SCORE = 1e150  # sums and ratios of scores stay finite
 LARGEST_BUDGET = 2**62 - 1  # sums and differences of commitments stay within int64
 
 _ROWS = 2048  # rows per parallel block
-_GAIN_TOLERANCE = 1e-13  # of the upper bound on what the core can add
 
 
 @dataclass(frozen=True)
@@ -226,11 +227,10 @@ def _within(
     changed = np.flatnonzero(action != base)
     changed = changed[np.argsort(rank[changed])]
     filled = float(np.sum(_gain(score, changed, base, action)))
-    if left > 0 and filled < price * room * (1.0 - _GAIN_TOLERANCE):
-        distance = np.empty(n, np.float64)
-        _core_distance(score, commitment, mask, base, price, room, filled, distance)
-        near = np.flatnonzero(np.isfinite(distance))
-        core = near[_first(distance[near], rank[near], CORE_CUSTOMERS)]
+    exact = n <= EXACT_CUSTOMERS
+    enough = price * (room - (EXACT_GAP if exact else LARGE_GAP) * budget)
+    if left > 0 and filled < enough:
+        core = _core(score, commitment, mask, base, price, room, filled, rank)
         choice = _search(
             score[core],
             commitment[core] if len(commitment) > 1 else commitment,
@@ -239,12 +239,34 @@ def _within(
             price,
             room,
             filled,
-            CORE_WORK if n <= EXACT_CUSTOMERS else CORE_WORK_LARGE,
+            enough,
+            CORE_WORK if exact else CORE_WORK_LARGE,
         )
         if len(choice):
             action = base
             action[core] = choice
     return action, price
+
+
+def _core(
+    score: NDArray[Any],
+    commitment: NDArray[Any],
+    mask: NDArray[Any],
+    base: NDArray[np.int16],
+    price: float,
+    room: int,
+    filled: float,
+    rank: NDArray[np.uint64],
+) -> NDArray[np.int64]:
+    """Customers near the price, in turn one who may spend more and one who may spend less."""
+    up, down = np.empty(len(score)), np.empty(len(score))
+    _core_distance(score, commitment, mask, base, price, room, filled, up, down)
+    position: dict[int, float] = {}
+    for distance, offset in ((up, 0.0), (down, 0.5)):
+        near = np.flatnonzero(np.isfinite(distance))
+        for place, row in enumerate(near[_first(distance[near], rank[near], CORE_CUSTOMERS)]):
+            position[row] = min(position.get(row, np.inf), place + offset)
+    return np.array(sorted(position, key=position.__getitem__)[:CORE_CUSTOMERS], np.int64)
 
 
 def _gain(
@@ -458,12 +480,12 @@ def _fill(steps, rows, start, cost, level, room):  # type: ignore[no-untyped-def
 
 @parallel_kernel
 def _core_distance(  # type: ignore[no-untyped-def]
-    score, commitment, mask, base, price, room, best, distance
+    score, commitment, mask, base, price, room, best, up, down
 ):
-    """Least change of price that moves a customer to an action that may be in a better answer.
+    """Least change of price that moves a customer to a dearer (``up``) or cheaper action.
 
     Forcing one customer from its base action to another, all others free, is worth at most
-    ``gain + price * (room - cost)``; inf where no action can pass ``best``.
+    ``gain + price * (room - cost)``; inf where no such action can pass ``best``.
     """
     n, n_actions = score.shape
     shared = len(commitment) == 1
@@ -472,7 +494,7 @@ def _core_distance(  # type: ignore[no-untyped-def]
             own = 0 if shared else row
             base_cost = commitment[own, base[row]]
             base_score = score[row, base[row]] if base[row] > 0 else 0.0
-            least = np.inf
+            up[row] = down[row] = np.inf
             for column in range(n_actions):
                 value = score[row, column] if column > 0 else 0.0
                 if column > 0 and not (value > 0.0 and mask[row, column]):
@@ -480,21 +502,30 @@ def _core_distance(  # type: ignore[no-untyped-def]
                 cost = commitment[own, column] - base_cost
                 gain = value - base_score
                 if cost != 0 and gain + price * np.float64(room - cost) > best:
-                    least = min(least, abs(gain / np.float64(cost) - price))
-            distance[row] = least
+                    least = abs(gain / np.float64(cost) - price)
+                    if cost > 0:
+                        up[row] = min(up[row], least)
+                    else:
+                        down[row] = min(down[row], least)
 
 
 @kernel
 def _drop(cost, gain, origin, action, held, room, up, down):  # type: ignore[no-untyped-def]
-    """Keep the `CORE_STATES` states of the highest bound; returns how many."""
+    """Keep `CORE_STATES` states: highest bound, then closest to the budget; returns how many."""
     bound = np.empty(held)
+    distance = np.empty(held, np.int64)
     for i in range(held):
-        slack = np.float64(room - cost[i])
-        bound[i] = gain[i] + slack * (up if slack >= 0.0 else down)
+        slack = room - cost[i]
+        bound[i] = gain[i] + np.float64(slack) * (up if slack >= 0 else down)
+        distance[i] = abs(slack)
     threshold = np.partition(bound, held - CORE_STATES)[held - CORE_STATES]
+    places = CORE_STATES - np.sum(bound > threshold)
+    reach = np.partition(distance[bound == threshold], places - 1)[places - 1]
     m = 0
     for i in range(held):
-        if bound[i] >= threshold and m < CORE_STATES:
+        if bound[i] > threshold or (
+            bound[i] == threshold and distance[i] <= reach and m < CORE_STATES
+        ):
             cost[m], gain[m], origin[m], action[m] = cost[i], gain[i], origin[i], action[i]
             m += 1
     return m
@@ -514,9 +545,11 @@ def _trace(node, before, row, action, base):  # type: ignore[no-untyped-def]
 
 @kernel
 def _search(  # type: ignore[no-untyped-def]
-    score, commitment, mask, base, price, room, best, work
+    score, commitment, mask, base, price, room, best, enough, work
 ):
     """Best actions of the core customers, in the given order; empty if none passes ``best``.
+
+    Stops at a gain of ``enough`` or after ``work`` states.
 
     States are (cost, gain) relative to the base actions, kept sorted by cost with rising gain.
     """
@@ -550,7 +583,6 @@ def _search(  # type: ignore[no-untyped-def]
                 most = max(most, -c)
         release[row] = release[row + 1] + most
 
-    enough = price * np.float64(room) * (1.0 - _GAIN_TOLERANCE)
     size = 2 * CORE_STATES
     pool = 1 << 21
     node_before = np.empty(pool, np.int32)

@@ -1,0 +1,13 @@
+"""Gymnasium ids; called through the entry point of the group ``gymnasium.envs``."""
+
+import gymnasium as gym
+
+
+def register() -> None:
+    """Register ``loyaltylab/Offers-v0`` for ``gymnasium.make`` and ``make_vec``."""
+    if "loyaltylab/Offers-v0" not in gym.registry:
+        gym.register(
+            id="loyaltylab/Offers-v0",
+            entry_point="envs.offers:OfferEnv",
+            vector_entry_point="envs.offers:OfferVectorEnv",
+        )

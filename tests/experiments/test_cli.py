@@ -14,6 +14,7 @@ import pytest
 from agents.errors import InputError
 from experiments.cli import main
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("numpy", "pandas", "numba", "torch", "mesa", "pymc", "hydra", "scipy", "gymnasium")
 
 
@@ -23,6 +24,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         timeout=120,
         check=False,
     )
@@ -141,7 +143,6 @@ def test_ctrl_c_is_one_line_and_code_130(
     def job(config: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(sys, "stdout", sys.stdout)
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         replace_job(monkeypatch, "experiments.demo", "run_demo", job)
@@ -154,12 +155,11 @@ def test_ctrl_c_is_one_line_and_code_130(
 def test_shadowed_names_are_refused_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "__init__.py").write_text("")
-    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-m", "experiments.cli", "--help"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         cwd=tmp_path,
         timeout=60,
         check=False,

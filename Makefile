@@ -52,11 +52,12 @@ clean: ## delete .venv, caches and builds (runs/ stays)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 check-python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "loyaltylab needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
-	  echo "Name another one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "loyaltylab needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
+	  echo "Name another one, e.g. make PYTHON=python3.11 install" >&2; exit 1; }
 
-$(VENV)/.installed: requirements.lock pyproject.toml | check-python
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(MAKE) --no-print-directory check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet -r requirements.lock

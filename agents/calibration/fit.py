@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
-import numpy.typing as npt
 
 from agents.calibration import models
-from agents.calibration.laplace import Compiled, Mode, compile_density, find_mode, jacobian, sample
+from agents.calibration.laplace import Mode, compile_density, find_mode, sample
 from agents.calibration.log import SECONDS_PER_WEEK, TransactionLog
 from agents.calibration.posterior import PARAMETERS, PURCHASE_MODELS, SPEND_MODELS, Posterior
-from agents.calibration.sufficient import CountPairs, count_pairs, purchase_histories, spend_totals
+from agents.calibration.sufficient import count_moments, purchase_histories, spend_totals
 from agents.errors import InputError
 
 DRIFT_MEAN_WEEKLY = 0.3
@@ -21,8 +19,6 @@ DRIFT_WEEKS = 26
 FEWEST_WEEKS = 8
 FEWEST_REPEAT_CUSTOMERS = 20
 MOST_CUSTOMERS = 20_000
-
-Floats = npt.NDArray[np.float64]
 
 
 def fit(
@@ -40,8 +36,8 @@ def fit(
     Parameters
     ----------
     log : TransactionLog
-        At least 8 whole weeks and 20 customers with repeat purchases. Of more than 20,000
-        customers a random subset of that size is fitted.
+        At least 8 whole weeks (26 for drift) and 20 customers with repeat purchases. Of more
+        than 20,000 customers a random subset of that size is fitted.
     model : {"auto", "pareto_nbd", "drift"}
         Purchase model; see `choose`.
     spend : {"auto", "gamma_gamma", "lognormal_gamma"}
@@ -98,8 +94,9 @@ def fit(
 def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tuple[str, str, str]:
     """Purchase model, spend model and why.
 
-    `auto` takes `drift` and `lognormal_gamma` when customers existed before the log, or buy at
-    least 0.3 times a week over at least 26 weeks; otherwise `pareto_nbd` and `gamma_gamma`.
+    `auto` takes `drift` and `lognormal_gamma` when at least 26 weeks are observed and customers
+    existed before the log or buy at least 0.3 times a week; otherwise `pareto_nbd` and
+    `gamma_gamma`.
 
     Raises
     ------
@@ -113,13 +110,10 @@ def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tup
         if name not in ("auto", *allowed):
             raise InputError(f"{field} is {name!r}; allowed: auto, {', '.join(allowed)}")
     weekly = log.n_transactions / max(log.n_customers * log.end_time / SECONDS_PER_WEEK, 1e-9)
-    frequent = weekly >= DRIFT_MEAN_WEEKLY and log.weeks >= DRIFT_WEEKS
+    why = f"{weekly:.2f} purchases per customer-week over {log.weeks} weeks"
     if log.origin == "log_start":
-        steady, why = True, "customers existed before the log"
-    elif frequent:
-        steady, why = True, f"{weekly:.2f} purchases per customer-week over {log.weeks} weeks"
-    else:
-        steady, why = False, f"{weekly:.2f} purchases per customer-week since the first purchase"
+        why = f"customers existed before the log, {why}"
+    steady = log.weeks >= DRIFT_WEEKS and (log.origin == "log_start" or weekly >= DRIFT_MEAN_WEEKLY)
     purchase = model if model != "auto" else ("drift" if steady else "pareto_nbd")
     basket = spend if spend != "auto" else ("lognormal_gamma" if steady else "gamma_gamma")
     chosen = "auto" if "auto" in (model, spend) else "as asked"
@@ -127,9 +121,11 @@ def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tup
 
 
 def _require(log: TransactionLog, purchase_model: str) -> None:
-    if log.weeks < FEWEST_WEEKS:
+    fewest = DRIFT_WEEKS if purchase_model == "drift" else FEWEST_WEEKS
+    if log.weeks < fewest:
         raise InputError(
-            f"{log.name}: {log.weeks} whole weeks observed; allowed: at least {FEWEST_WEEKS}"
+            f"{log.name}: {log.weeks} whole weeks observed; "
+            f"allowed: at least {fewest} for {purchase_model}"
         )
     purchases = np.bincount(log.customer, minlength=log.n_customers)
     repeat = int((purchases >= 2).sum())
@@ -150,35 +146,14 @@ def _fit_purchase(log: TransactionLog, name: str, priors: models.Priors) -> Mode
     if name == "pareto_nbd":
         built = models.pareto_nbd(purchase_histories(log), priors)
         return find_mode(compile_density(built), log.name)
-    data = count_pairs(log)
-    mean_rate = float(data.values[data.first] @ data.pairs / data.pairs.sum())
-    built = models.drift(data, max(mean_rate, 1e-3), priors)
-    density = compile_density(built, ("pair_log_probability",))
-    weight = 1 / len(data.lags)
-    for _ in range(2):
-        built.set_data("weight", weight)
-        found = find_mode(density, log.name)
-        score = _score_variance(density, found, data, log.n_customers)
-        prior = models.drift_prior_precision(priors)
-        information = (np.linalg.inv(found.covariance) - prior) / weight
-        # Magnitude adjustment (Ribatet, Cooley and Davison 2012, Statistica Sinica 22, 813-845).
-        used, weight = weight, len(found.point) / np.trace(np.linalg.solve(information, score))
-    # The composite score's variance takes the place of the information, which overstates it.
-    sandwich = found.covariance @ (used**2 * score + prior) @ found.covariance
-    return replace(found, covariance=sandwich, log_likelihood=found.log_likelihood / used)
-
-
-def _score_variance(density: Compiled, found: Mode, data: CountPairs, customers: int) -> Floats:
-    """Variance of the composite score, summed over independent customers; shape (p, p)."""
-    slope = jacobian(density, found.point)[data.row] * data.weight[:, None]
-    n = int(data.customer.max()) + 1
-    score = np.stack([np.bincount(data.customer, column, minlength=n) for column in slope.T], 1)
-    return np.asarray((score - score.mean(axis=0)).T @ (score - score.mean(axis=0)) * customers / n)
+    return find_mode(compile_density(models.drift(count_moments(log), priors)), log.name)
 
 
 def _fit_spend(log: TransactionLog, name: str, priors: models.Priors) -> Mode:
     if name == "lognormal_gamma":
-        return find_mode(compile_density(models.lognormal_gamma(spend_totals(log), priors)), log.name)
+        return find_mode(
+            compile_density(models.lognormal_gamma(spend_totals(log), priors)), log.name
+        )
     summary = log.summary()
     some = (summary.frequency > 0) & (summary.mean_spend > 0)
     frequency, mean_spend = summary.frequency[some], summary.mean_spend[some]

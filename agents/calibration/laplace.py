@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 HESSIAN_STEP = 1e-4
 LARGEST_MOVE = 12.0
+ENOUGH = 1e-4
+"""Log density that a quadratic model at the mode may still promise."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Compiled:
     initial : float64, shape (p,)
         Starting point.
     evaluate : callable
-        point -> (log density, log-likelihood, gradient, further outputs...).
+        point -> (log density, log-likelihood, gradient).
     """
 
     names: tuple[str, ...]
@@ -49,18 +52,17 @@ class Mode:
     log_likelihood: float
 
 
-def compile_density(model: pm.Model, outputs: tuple[str, ...] = ()) -> Compiled:
-    """Compile a model whose free variables are untransformed scalars.
-
-    `outputs` names deterministics to return as well.
-    """
-    extra = model.replace_rvs_by_values([model[name] for name in outputs]) if outputs else []
+def compile_density(model: pm.Model) -> Compiled:
+    """Compile a model whose free variables are untransformed scalars."""
     (likelihood,) = model.replace_rvs_by_values([model["likelihood"]])
-    function = model.compile_fn(
-        [model.logp(), likelihood, model.dlogp(), *extra],
-        inputs=model.value_vars,
-        point_fn=False,
-    )
+    with warnings.catch_warnings():
+        # The models use no linear algebra, for which a missing BLAS would matter.
+        warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
+        function = model.compile_fn(
+            [model.logp(), likelihood, model.dlogp()],
+            inputs=model.value_vars,
+            point_fn=False,
+        )
     names = tuple(str(variable.name) for variable in model.value_vars)
     start = model.initial_point()
     initial = np.array([float(start[name]) for name in names])
@@ -78,7 +80,7 @@ def find_mode(density: Compiled, label: str) -> Mode:
     from scipy.optimize import minimize
 
     def negative(point: Floats) -> tuple[float, Floats]:
-        value, _, gradient = density.evaluate(point)[:3]
+        value, _, gradient = density.evaluate(point)
         return -float(value), -np.asarray(gradient, float)
 
     found = minimize(
@@ -90,16 +92,20 @@ def find_mode(density: Compiled, label: str) -> Mode:
         options={"initial_trust_radius": 0.5, "max_trust_radius": 2.0, "gtol": 1e-4},
     )
     point = np.asarray(found.x, float)
+    hessian = negative_hessian(density, point)
     try:
-        np.linalg.cholesky(negative_hessian(density, point))
+        np.linalg.cholesky(hessian)
+        covariance = np.asarray(np.linalg.inv(hessian), np.float64)
+        gradient = np.asarray(density.evaluate(point)[2], float)
+        still_to_gain = float(gradient @ covariance @ gradient) / 2
     except np.linalg.LinAlgError:
-        found.success = False
-    if not found.success or np.abs(point - density.initial).max() > LARGEST_MOVE:
+        still_to_gain = np.inf
+    far = np.abs(point - density.initial).max() > LARGEST_MOVE
+    if not still_to_gain < ENOUGH or far:
         raise InputError(
             f"{label}: the log does not identify {', '.join(density.names)}; "
             "allowed: a longer log, more customers, or priors other than flat"
         )
-    covariance = np.linalg.inv(negative_hessian(density, point))
     return Mode(density.names, point, covariance, float(density.evaluate(point)[1]))
 
 
@@ -111,15 +117,6 @@ def negative_hessian(density: Compiled, point: Floats) -> Floats:
         rows.append((below - above) / (2 * HESSIAN_STEP))
     matrix = np.array(rows)
     return np.asarray((matrix + matrix.T) / 2)
-
-
-def jacobian(density: Compiled, point: Floats) -> Floats:
-    """Derivatives of the first further output by central differences, shape (k, p)."""
-    columns = []
-    for step in np.eye(len(point)) * HESSIAN_STEP:
-        above, below = (np.asarray(density.evaluate(p)[3]) for p in (point + step, point - step))
-        columns.append((above - below) / (2 * HESSIAN_STEP))
-    return np.stack(columns, axis=1)
 
 
 def sample(mode: Mode, draws: int, rng: np.random.Generator) -> dict[str, Floats]:

@@ -182,7 +182,9 @@ class TransactionLog:
         last = clock.copy()
         np.maximum.at(last, customer, day)
         total = np.bincount(customer, weights=amount, minlength=n)
-        mean = np.divide(total / MINOR_UNITS, frequency, out=np.full(n, np.nan), where=frequency > 0)
+        mean = np.divide(
+            total / MINOR_UNITS, frequency, out=np.full(n, np.nan), where=frequency > 0
+        )
         last_day = (self.end_time - 1) // SECONDS_PER_DAY
         age = np.maximum(last_day - clock, 0) / 7
         return CustomerSummary(frequency, (last - clock) / 7, age, mean)

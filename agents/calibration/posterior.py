@@ -113,7 +113,7 @@ class Posterior:
                 file.spend_model = self.spend_model
                 file.attributes = json.dumps(self.attributes, sort_keys=True)
                 file.checksum = _checksum(self)
-            os.replace(temporary, target)
+            temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

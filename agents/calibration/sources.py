@@ -31,8 +31,9 @@ LIFETIMES = "lifetimes==0.11.3"
 
 COMPLETEJOURNEY_NOTICE = (
     "Complete Journey data provided by 84.51° for research and educational purposes, not for "
-    "commercial decisions; the original R package is CC0. Rows are never redistributed, only "
-    "fitted parameters are kept."
+    "commercial decisions (the package's README narrows this to educational and exploratory "
+    "use); the original R package is CC0. Rows are never redistributed, only fitted parameters "
+    "are kept."
 )
 CDNOW_NOTICE = (
     "CDNOW data as shipped with lifetimes (MIT); the data carry no terms of their own. Rows are "
@@ -219,11 +220,13 @@ def _package_folder(module: str, requirement: str, tell: Notify) -> Path:
         importlib.invalidate_caches()
         spec = find_spec(module)
         if done.returncode or spec is None:
-            lines = (done.stderr or done.stdout).strip().splitlines()
+            lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
             raise InputError(
-                f"{requirement} is not installed and pip failed: "
-                f"{lines[-1] if lines else 'no output'}; install it yourself: pip install {requirement}"
+                f"{requirement} is not installed and pip failed ({lines[-1]}); "
+                f"install it yourself: pip install {requirement}"
             )
     if not spec.submodule_search_locations:
-        raise InputError(f"{requirement}: {module} is not a package; allowed: the published package")
+        raise InputError(
+            f"{requirement}: {module} is not a package; allowed: the published package"
+        )
     return Path(next(iter(spec.submodule_search_locations)))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from agents.calibration.log import MINOR_UNITS, SECONDS_PER_DAY, SECONDS_PER_WEEK, TransactionLog
+from agents.errors import InputError
 
-LAGS = (1, 4, 13, 26, 44)
-LARGEST_WEEKLY_COUNT = 255
+LAGS = (13, 26, 39, 52, 78, 104)
+"""Weeks. Shorter lags also carry the regularity of shopping, which Poisson counts lack."""
+
+MOMENT_FLOOR = 1e-3
+"""Relative error granted to every moment: no model is trusted beyond it."""
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -29,39 +32,32 @@ class PurchaseHistories:
 
 
 @dataclass(frozen=True)
-class CountPairs:
-    """Distinct pairs of weekly counts (n_t, n_{t+lag}) with their number, by lag and stratum.
+class CountMoments:
+    """Logs of moments of weekly counts, and their covariance over customers.
 
-    Each lag has an early and a late stratum of customer-weeks; a stratum's `age` is the mean
-    number of weeks since its customers' clocks started.
+    In order: mean count in the early and in the late half; second factorial moment over the
+    squared mean; per lag, mean product n_t n_{t+lag} over the product of the two means. Dividing
+    by the means takes out what moves all customers together.
 
     Attributes
     ----------
-    values : int64, shape (m,)
-        Distinct weekly counts.
-    lags : int64, shape (l,)
+    moments : float64, shape (3 + l,)
+        Logs of the moments.
+    covariance : float64, shape (3 + l, 3 + l)
+        Covariance of `moments` by the delta method; customers are independent.
+    age : float64, shape (3 + l,)
+        Mean weeks since the clock's start of the (first) counts in each moment.
+    lags : float64, shape (l,)
         Lags in weeks.
-    lag, first, second : int64, shape (k,)
-        Index into `lags` and, twice, into `values`.
-    age : float64, shape (k,)
-        Mean weeks since the clock's start at the first count.
-    pairs : float64, shape (k,)
-        Number of customer-weeks.
-    customer, row, weight : shape (c,)
-        Per customer of a subset and row of the table: number of pairs. Serves the variance of
-        the composite score.
+    mean_count : float
+        Mean weekly count.
     """
 
-    values: Integers
-    lags: Integers
-    lag: Integers
-    first: Integers
-    second: Integers
+    moments: Floats
+    covariance: Floats
     age: Floats
-    pairs: Floats
-    customer: Integers
-    row: Integers
-    weight: Floats
+    lags: Floats
+    mean_count: float
 
 
 @dataclass(frozen=True)
@@ -89,59 +85,57 @@ def purchase_histories(log: TransactionLog) -> PurchaseHistories:
     )
 
 
-def count_pairs(
-    log: TransactionLog, lags: Sequence[int] = LAGS, score_customers: int = 5_000
-) -> CountPairs:
-    """Table of weekly count pairs of a log.
+def count_moments(log: TransactionLog, lags: Sequence[int] = LAGS) -> CountMoments:
+    """Moments of the weekly counts of a log.
 
     With origin `first_purchase` the week of the first purchase is left out: it is conditioned
-    upon.
+    upon. Lags that leave fewer than 4 weeks are dropped.
 
-    Parameters
-    ----------
-    log : TransactionLog
-        At least 8 whole weeks.
-    lags : sequence of int
-        Lags in weeks; those that leave fewer than 4 weeks are dropped.
-    score_customers : int
-        Customers in the subset that serves the variance of the score.
+    Raises
+    ------
+    InputError
+        If a moment is 0: purchases are too rare.
     """
-    counts = np.minimum(log.weekly_counts(), LARGEST_WEEKLY_COUNT).astype(np.int64)
-    values, index = np.unique(counts, return_inverse=True)
-    index = index.reshape(counts.shape)
-    weeks, m = log.weeks, len(values)
+    counts = log.weekly_counts().astype(float)
     start = np.zeros(log.n_customers, np.int64)
     if log.origin == "first_purchase":
         start = log.first_time() // SECONDS_PER_WEEK + 1
-    kept = np.array([lag for lag in lags if weeks - lag >= 4], np.int64)
-    blocks: list[tuple[Any, ...]] = []
-    scores: list[tuple[Any, ...]] = []
-    offset = 0
-    for position, lag in enumerate(kept):
-        age = np.arange(weeks - lag)[None, :] - start[:, None]
-        customer, week = np.nonzero(age >= 0)
-        if not len(customer):
-            continue
-        age = age[customer, week]
-        late = (age > np.median(age)).astype(np.int64)
-        cell = (late * m + index[customer, week]) * m + index[customer, week + lag]
-        distinct, row, number = np.unique(cell, return_inverse=True, return_counts=True)
-        mean_age = np.array([age[late == s].mean() if (late == s).any() else 0.0 for s in (0, 1)])
-        stratum, pair = np.divmod(distinct, m * m)
-        blocks.append(
-            (np.full(len(distinct), position), pair // m, pair % m, mean_age[stratum], number)
+    age = np.arange(log.weeks)[None, :] - start[:, None]
+    seen = age >= 0
+    counts = np.where(seen, counts, 0.0)
+    late = seen & (age > np.median(age[seen]))
+    every, every_influence, every_age = _mean(counts, age, seen)
+    rows = [_mean(counts, age, seen & ~late), _mean(counts, age, late)]
+    factorial, influence, _ = _mean(counts * (counts - 1), age, seen)
+    rows.append((factorial - 2 * every, influence - 2 * every_influence, every_age))
+    kept = [lag for lag in lags if log.weeks - lag >= 4 and seen[:, :-lag].any()]
+    for lag in kept:
+        now, later, both = counts[:, :-lag], counts[:, lag:], seen[:, :-lag]
+        product, influence, first_age = _mean(now * later, age[:, :-lag], both)
+        first, first_influence, _ = _mean(now, age[:, :-lag], both)
+        second, second_influence, _ = _mean(later, age[:, :-lag], both)
+        ratio = influence - first_influence - second_influence
+        rows.append((product - first - second, ratio, first_age))
+    moments = np.array([row[0] for row in rows])
+    if not np.isfinite(moments).all():
+        raise InputError(
+            f"{log.name}: no customer bought twice at a distance the drift model reads; "
+            "allowed: more purchases, or model pareto_nbd"
         )
-        some = customer < score_customers
-        key, weight = np.unique(
-            customer[some] * len(distinct) + row.reshape(-1)[some], return_counts=True
-        )
-        scores.append((key // len(distinct), key % len(distinct) + offset, weight))
-        offset += len(distinct)
-    lag_index, first, second, ages, pairs = (np.concatenate(c) for c in zip(*blocks, strict=True))
-    who, row, weight = (np.concatenate(c) for c in zip(*scores, strict=True))
-    return CountPairs(
-        values, kept, lag_index, first, second, ages, pairs.astype(float), who, row, weight.astype(float)
-    )
+    influences = np.stack([row[1] for row in rows], axis=1)
+    n = log.n_customers
+    covariance = influences.T @ influences / n**2 + MOMENT_FLOOR**2 * np.eye(len(rows))
+    ages = np.array([row[2] for row in rows])
+    return CountMoments(moments, covariance, ages, np.array(kept, float), float(np.exp(every)))
+
+
+def _mean(values: Floats, age: Integers, use: npt.NDArray[np.bool_]) -> tuple[float, Floats, float]:
+    """Log of a mean over used cells, its influence per customer, and the cells' mean age."""
+    total, cells = np.where(use, values, 0.0).sum(axis=1), use.sum(axis=1)
+    if not total.sum() > 0:
+        return -np.inf, np.zeros(len(values)), 0.0
+    influence = len(values) * (total / total.sum() - cells / cells.sum())
+    return float(np.log(total.sum() / cells.sum())), influence, float(age[use].mean())
 
 
 def spend_totals(log: TransactionLog) -> SpendTotals:
@@ -150,8 +144,8 @@ def spend_totals(log: TransactionLog) -> SpendTotals:
     customer, amount = log.customer[paid], log.amount[paid] / MINOR_UNITS
     n = log.n_customers
     baskets = np.bincount(customer, minlength=n).astype(float)
-    spend = np.bincount(customer, weights=amount, minlength=n)
-    log_spend = np.bincount(customer, weights=np.log(amount), minlength=n)
+    spend = np.bincount(customer, weights=amount, minlength=n).astype(float)
+    log_spend = np.bincount(customer, weights=np.log(amount), minlength=n).astype(float)
     clock = log.first_time() if log.origin == "first_purchase" else np.zeros(n, np.int64)
     observed = np.maximum(log.end_time - clock, SECONDS_PER_DAY) / SECONDS_PER_WEEK
     purchases = np.bincount(log.customer, minlength=n)

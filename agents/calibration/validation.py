@@ -31,6 +31,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 ROWS_SHOWN = 5
+OFFSET = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def read_table(path: str, columns: Mapping[str, str] | None, time_zone: str) -> 
         )
     if (customer == customer[0]).all():
         raise InputError(
-            f"{path}: column {chosen['customer']!r}: one customer only ({customer[0]!r}); "
+            f"{path}: column {chosen['customer']!r}: one customer only ({str(customer[0])!r}); "
             "allowed: at least two customers"
         )
     return Rows(customer, time, amount)
@@ -95,8 +96,9 @@ def _read(path: str) -> tuple[pd.DataFrame, int]:
     if file.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; allowed: a header and one row per purchase")
     try:
-        if file.read_bytes()[:4] == b"PAR1" if file.stat().st_size < 64 else _magic(file) == b"PAR1":
-            return pd.read_parquet(file), 1
+        with file.open("rb") as stream:
+            if stream.read(4) == b"PAR1":
+                return pd.read_parquet(file), 1
         with file.open(encoding="utf-8-sig", newline="") as text:
             header = text.readline()
         separator = max(",;\t|", key=header.count)
@@ -110,11 +112,6 @@ def _read(path: str) -> tuple[pd.DataFrame, int]:
             f"{path}: unreadable ({reason}); allowed: a CSV file in UTF-8 or a Parquet file"
         ) from error
     return frame, 2
-
-
-def _magic(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(4)
 
 
 def _columns(path: str, present: list[str], given: Mapping[str, str] | None) -> dict[str, str]:
@@ -163,7 +160,7 @@ def _time(
         parsed = values.dt.tz_convert("UTC") if aware.any() else values.dt.tz_localize("UTC")
     else:
         text = values.astype("string").str.strip()
-        aware = text.str.contains(r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d:?\d\d)$").fillna(False).to_numpy(bool)
+        aware = text.str.contains(OFFSET).fillna(False).to_numpy(bool)
         # UTC is only a common container for the times without offset: it is taken off below.
         parsed = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     bad = parsed.isna().to_numpy()
@@ -172,7 +169,8 @@ def _time(
         _refuse(path, column, row[bad], f"not a date or time ({value!r})", allowed)
     if aware.any() and not aware.all():
         few = aware if aware.sum() * 2 <= len(aware) else ~aware
-        _refuse(path, column, row[few], "some times have an offset and others do not", "all or none")
+        problem = "some times have an offset and others do not"
+        _refuse(path, column, row[few], problem, "all or none")
     index = pd.DatetimeIndex(parsed)
     try:
         now = pd.Timestamp.now(time_zone).tz_localize(None)
@@ -184,7 +182,8 @@ def _time(
     future = np.asarray(local > now)
     if future.any():
         value = local[future][0]
-        _refuse(path, column, row[future], f"in the future ({value})", f"times up to now ({now:%F})")
+        allowed = f"times up to now ({now:%Y-%m-%d})"
+        _refuse(path, column, row[future], f"in the future ({value})", allowed)
     return local
 
 
@@ -210,17 +209,12 @@ def _amount(
     too_large = numeric > 1e12
     if too_large.any():
         _refuse(path, column, row[too_large], "too large", "amounts up to 1e12")
-    return numeric
+    return np.asarray(numeric, np.float64)
 
 
-def _refuse(
-    path: str, column: str, rows: npt.NDArray[Any], problem: str, allowed: str
-) -> NoReturn:
+def _refuse(path: str, column: str, rows: npt.NDArray[Any], problem: str, allowed: str) -> NoReturn:
     shown = ", ".join(str(number) for number in rows[:ROWS_SHOWN])
     more = ", ..." if len(rows) > ROWS_SHOWN else ""
-    where = "column" if column != "all columns" else "all columns"
-    name = f" {column!r}" if where == "column" else ""
-    noun = "row" if len(rows) == 1 else "rows"
-    raise InputError(
-        f"{path}: {where}{name}: {problem} in {len(rows)} {noun} ({shown}{more}); allowed: {allowed}"
-    )
+    where = "all columns" if column == "all columns" else f"column {column!r}"
+    count = f"{len(rows)} row" if len(rows) == 1 else f"{len(rows)} rows"
+    raise InputError(f"{path}: {where}: {problem} in {count} ({shown}{more}); allowed: {allowed}")

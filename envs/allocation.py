@@ -25,6 +25,7 @@ from agents.compiled import kernel, parallel_kernel
 EXACT_CUSTOMERS = 200  # up to here every customer may enter the core
 CORE_CUSTOMERS = 256
 CORE_STATES = 1 << 15  # kept at once
+CORE_NODES = 1 << 21  # decisions remembered
 CORE_WORK = 1 << 26  # states looked at, for a problem that is to be solved exactly
 CORE_WORK_LARGE = 1 << 22  # and for a larger one, where the gap before the core is small
 FILL_STEPS = 4096
@@ -206,7 +207,7 @@ def _within(
         lowest = float(np.min(efficiency, initial=np.inf))
         return action, min(lowest, _best_refused(score, commitment, wanted, action))
 
-    critical = np.uint64(_critical_price(efficiency.view(np.uint64), cost, budget))
+    critical = np.uint64(_threshold(efficiency.view(np.uint64), cost, budget))
     price = float(critical.view(np.float64))
     level = np.zeros(n, np.int64)
     room = budget - _take_above(efficiency, cost, start, price, level)
@@ -220,7 +221,7 @@ def _within(
     base = chain[rows, level]
     marginal = np.flatnonzero((efficiency < price) & (cost <= room))
     at = np.searchsorted(start, marginal, side="right") - 1
-    left = fill(marginal[_first(-efficiency[marginal], rank[at], FILL_STEPS)], room)
+    fill(marginal[_first(-efficiency[marginal], rank[at], FILL_STEPS)], room)
     action = chain[rows, level]
 
     # What the fill added, summed in an order that does not depend on that of the rows.
@@ -229,7 +230,7 @@ def _within(
     filled = float(np.sum(_gain(score, changed, base, action)))
     exact = n <= EXACT_CUSTOMERS
     enough = price * (room - (EXACT_GAP if exact else LARGE_GAP) * budget)
-    if left > 0 and filled < enough:
+    if filled < enough:
         core = _core(score, commitment, mask, base, price, room, filled, rank)
         choice = _search(
             score[core],
@@ -430,25 +431,26 @@ def _steps(score, commitment, chain, start, efficiency, cost):  # type: ignore[n
 
 
 @kernel
-def _critical_price(bits, cost, budget):  # type: ignore[no-untyped-def]
-    """Bits of the highest price such that the steps at or above it exceed the budget.
+def _threshold(bits, weight, limit):  # type: ignore[no-untyped-def]
+    """Highest value such that the weights at or above it exceed the limit.
 
-    Floats ≥ 0 order like their bits. Needs a total above the budget.
+    Bisects the uint64 words 65,536 ways at a time; floats ≥ 0 order like their bits. The total
+    of the weights, each ≥ 0, must exceed the limit.
     """
     most = np.int64(np.iinfo(np.int64).max)
-    digit_cost = np.empty(1 << 16, np.int64)
-    room = np.int64(budget)
+    digit_weight = np.empty(1 << 16, np.int64)
+    room = np.int64(limit)
     prefix = np.uint64(0)
     for shift in (48, 32, 16, 0):
-        digit_cost[:] = 0
+        digit_weight[:] = 0
         for i in range(len(bits)):
             high = bits[i] >> np.uint64(shift)
             if shift == 48 or (high >> np.uint64(16)) == prefix:
                 digit = np.int64(high & np.uint64(0xFFFF))
-                digit_cost[digit] += min(cost[i], most - digit_cost[digit])
+                digit_weight[digit] += min(weight[i], most - digit_weight[digit])
         digit = (1 << 16) - 1
-        while digit_cost[digit] <= room:
-            room -= digit_cost[digit]
+        while digit_weight[digit] <= room:
+            room -= digit_weight[digit]
             digit -= 1
         prefix = (prefix << np.uint64(16)) | np.uint64(digit)
     return prefix
@@ -510,37 +512,95 @@ def _core_distance(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _drop(cost, gain, origin, action, held, room, up, down):  # type: ignore[no-untyped-def]
-    """Keep `CORE_STATES` states: highest bound, then closest to the budget; returns how many."""
-    bound = np.empty(held)
-    distance = np.empty(held, np.int64)
-    for i in range(held):
-        slack = room - cost[i]
-        bound[i] = gain[i] + np.float64(slack) * (up if slack >= 0 else down)
-        distance[i] = abs(slack)
-    threshold = np.partition(bound, held - CORE_STATES)[held - CORE_STATES]
-    places = CORE_STATES - np.sum(bound > threshold)
-    reach = np.partition(distance[bound == threshold], places - 1)[places - 1]
-    m = 0
-    for i in range(held):
-        if bound[i] > threshold or (
-            bound[i] == threshold and distance[i] <= reach and m < CORE_STATES
-        ):
-            cost[m], gain[m], origin[m], action[m] = cost[i], gain[i], origin[i], action[i]
-            m += 1
-    return m
-
-
-@kernel
-def _trace(node, before, row, action, base):  # type: ignore[no-untyped-def]
+def _trace(node, node_before, node_row, node_action, base):  # type: ignore[no-untyped-def]
     """Actions along the nodes back to the root; empty for no node."""
     if node < 0:
         return base[:0].copy()
     choice = base.copy()
     while node >= 0:
-        choice[row[node]] = action[node]
-        node = before[node]
+        choice[node_row[node]] = node_action[node]
+        node = node_before[node]
     return choice
+
+
+@kernel
+def _drop(cost, gain, node, action, held, room, up, down):  # type: ignore[no-untyped-def]
+    """Keep `CORE_STATES` states: highest bound, then closest to the budget; returns how many."""
+    bound = np.empty(held)
+    nearness = np.zeros(held, np.uint64)
+    for i in range(held):
+        slack = room - cost[i]
+        bound[i] = gain[i] + np.float64(slack) * (up if slack >= 0 else down)
+        nearness[i] = np.uint64(LARGEST_BUDGET) * np.uint64(2) - np.uint64(abs(slack))
+    one = np.ones(held, np.int64)
+    bits = bound.view(np.uint64)
+    bar = _threshold(bits, one, CORE_STATES)
+    places = CORE_STATES
+    for i in range(held):
+        one[i] = bits[i] == bar
+        places -= bits[i] > bar
+    near = _threshold(nearness, one, places)
+    m = 0
+    for i in range(held):
+        if bits[i] > bar or (bits[i] == bar and nearness[i] > near):
+            cost[m], gain[m], node[m], action[m] = cost[i], gain[i], node[i], action[i]
+            m += 1
+    return m
+
+
+@kernel
+def _merge(  # type: ignore[no-untyped-def]
+    states, n_states, held, n_held, out, more_cost, more_gain, action, room, best, up, down, release
+):
+    """Merge the held states with all states moved by one action; drop dominated, hopeless ones.
+
+    Returns
+    -------
+    tuple of int, int
+        Number of states in ``out``; which of the moved ones is within the budget and the best so
+        far, or −1.
+    """
+    state_cost, state_gain, state_node, _ = states
+    held_cost, held_gain, held_node, held_action = held
+    out_cost, out_gain, out_node, out_action = out
+    i, j, m, found = 0, 0, 0, -1
+    top = -np.inf
+    while i < n_held or j < n_states:
+        if j < n_states:
+            c, g = state_cost[j] + more_cost, state_gain[j] + more_gain
+        if j == n_states or (
+            i < n_held and (held_cost[i] < c or (held_cost[i] == c and held_gain[i] >= g))
+        ):
+            if held_gain[i] > top:
+                top = held_gain[i]
+                out_cost[m], out_gain[m] = held_cost[i], top
+                out_node[m], out_action[m] = held_node[i], held_action[i]
+                m += 1
+            i += 1
+            continue
+        slack = room - c
+        if g > top and slack >= -release:
+            bound = g + np.float64(slack) * (up if slack >= 0 else down)
+            if bound > best:
+                top = g
+                out_cost[m], out_gain[m] = c, g
+                out_node[m], out_action[m] = state_node[j], action
+                if slack >= 0 and g > best:
+                    best, found = g, m
+                m += 1
+        j += 1
+    return m, found
+
+
+@kernel
+def _state_arrays(size):  # type: ignore[no-untyped-def]
+    """Cost and gain relative to the base actions, node before, action."""
+    return (
+        np.zeros(size, np.int64),
+        np.zeros(size, np.float64),
+        np.full(size, -1, np.int32),
+        np.full(size, -1, np.int16),
+    )
 
 
 @kernel
@@ -549,9 +609,8 @@ def _search(  # type: ignore[no-untyped-def]
 ):
     """Best actions of the core customers, in the given order; empty if none passes ``best``.
 
-    Stops at a gain of ``enough`` or after ``work`` states.
-
-    States are (cost, gain) relative to the base actions, kept sorted by cost with rising gain.
+    Stops at a gain of ``enough`` or after ``work`` states. States are (cost, gain) relative to
+    the base actions, sorted by cost with rising gain; nodes are the decisions behind them.
     """
     n, n_actions = score.shape
     shared = len(commitment) == 1
@@ -584,82 +643,53 @@ def _search(  # type: ignore[no-untyped-def]
         release[row] = release[row + 1] + most
 
     size = 2 * CORE_STATES
-    pool = 1 << 21
-    node_before = np.empty(pool, np.int32)
-    node_row = np.empty(pool, np.int16)
-    node_action = np.empty(pool, np.int16)
+    node_before = np.empty(CORE_NODES, np.int32)
+    node_row = np.empty(CORE_NODES, np.int16)
+    node_action = np.empty(CORE_NODES, np.int16)
     nodes, best_node = 0, -1
-
-    state_cost, state_gain = np.zeros(size, np.int64), np.zeros(size)
-    state_node = np.full(size, -1, np.int32)
-    old_cost, old_gain = np.empty(size, np.int64), np.empty(size)
-    old_from, old_action = np.empty(size, np.int32), np.empty(size, np.int16)
-    new_cost, new_gain = np.empty(size, np.int64), np.empty(size)
-    new_from, new_action = np.empty(size, np.int32), np.empty(size, np.int16)
-    states = 1
+    states, held, out = _state_arrays(size), _state_arrays(size), _state_arrays(size)
+    n_states = 1
 
     for row in range(n):
         rest = row + 1
-        held = 0
+        n_held = 0
         for step in range(-1, n_actions):  # -1: the base action
             if step >= 0 and gain[row, step] == -np.inf:
                 continue
-            more_cost = cost[row, step] if step >= 0 else np.int64(0)
-            more_gain = gain[row, step] if step >= 0 else 0.0
-            work -= held + states
-            if work < 0 or best >= enough or nodes + size + n_actions > pool:
+            work -= n_held + n_states
+            if work < 0 or best >= enough or nodes + size + n_actions > CORE_NODES:
                 return _trace(best_node, node_before, node_row, node_action, base)
-            i, j, m = 0, 0, 0
-            top = -np.inf
-            while i < held or j < states:
-                if j < states:
-                    c, g = state_cost[j] + more_cost, state_gain[j] + more_gain
-                if j == states or (
-                    i < held and (old_cost[i] < c or (old_cost[i] == c and old_gain[i] >= g))
-                ):
-                    if old_gain[i] > top:
-                        top = old_gain[i]
-                        new_cost[m], new_gain[m] = old_cost[i], top
-                        new_from[m], new_action[m] = old_from[i], old_action[i]
-                        m += 1
-                    i += 1
-                    continue
-                slack = room - c
-                if g > top and slack >= -release[rest]:
-                    if slack >= 0:
-                        bound = g + np.float64(slack) * up[rest]
-                    else:
-                        bound = g + np.float64(slack) * down[rest]
-                    if bound > best:
-                        top = g
-                        new_cost[m], new_gain[m] = c, g
-                        new_from[m], new_action[m] = state_node[j], step
-                        m += 1
-                        if slack >= 0 and g > best:
-                            best, best_node = g, nodes
-                            node_before[nodes] = state_node[j]
-                            node_row[nodes], node_action[nodes] = row, step
-                            nodes += 1
-                j += 1
-            old_cost, new_cost = new_cost, old_cost
-            old_gain, new_gain = new_gain, old_gain
-            old_from, new_from = new_from, old_from
-            old_action, new_action = new_action, old_action
-            held = m
-            if held > CORE_STATES:
-                held = _drop(
-                    old_cost, old_gain, old_from, old_action, held, room, up[rest], down[rest]
-                )
-        for i in range(held):
-            state_cost[i], state_gain[i] = old_cost[i], old_gain[i]
-            if old_action[i] < 0:
-                state_node[i] = old_from[i]
-            else:
-                state_node[i] = nodes
-                node_before[nodes] = old_from[i]
-                node_row[nodes], node_action[nodes] = row, old_action[i]
+            n_held, found = _merge(
+                states,
+                n_states,
+                held,
+                n_held,
+                out,
+                cost[row, step] if step >= 0 else 0,
+                gain[row, step] if step >= 0 else 0.0,
+                step,
+                room,
+                best,
+                up[rest],
+                down[rest],
+                release[rest],
+            )
+            held, out = out, held
+            if found >= 0:
+                best, best_node = held[1][found], nodes
+                node_before[nodes] = held[2][found]
+                node_row[nodes], node_action[nodes] = row, step
                 nodes += 1
-        states = held
-        if states == 0:
-            break
+            if n_held > CORE_STATES:
+                n_held = _drop(
+                    held[0], held[1], held[2], held[3], n_held, room, up[rest], down[rest]
+                )
+        for i in range(n_held):
+            if held[3][i] >= 0:
+                node_before[nodes] = held[2][i]
+                node_row[nodes], node_action[nodes] = row, held[3][i]
+                held[2][i] = nodes
+                nodes += 1
+        states, held = held, states
+        n_states = n_held
     return _trace(best_node, node_before, node_row, node_action, base)

@@ -12,7 +12,7 @@ from agents.behaviour import Dynamics, check_range
 from agents.compiled import kernel
 from agents.profile import JOIN, FilterParameters, fold
 from agents.records import CHANNELS, KINDS, Customers, empty_customers
-from agents.rng import Purpose, block, normal, uniform
+from agents.rng import Purpose, draw_normals, draw_uniforms
 
 _RATE, _HAZARD, _SPEND, _GOAL, _FATIGUE, _REDEMPTION, _DRIFT = range(7)
 _RESPONSE = 16
@@ -28,6 +28,51 @@ class PosteriorLike(Protocol):
     purchase_model: str
     spend_model: str
     parameters: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class PopulationParameters:
+    """A posterior written down by hand: one draw of each parameter (see DATA sources in docs)."""
+
+    purchase_model: str
+    spend_model: str
+    parameters: dict[str, NDArray[np.float64]]
+
+
+def _parameters(**values: float) -> dict[str, NDArray[np.float64]]:
+    return {name: np.array([value]) for name, value in values.items()}
+
+
+# Measured on Complete Journey (dropout shape assumed), for work that has no log at hand.
+GROCERY = PopulationParameters(
+    "drift",
+    "lognormal_gamma",
+    _parameters(
+        rate_mean=1.21,
+        rate_log_sd=0.94,
+        drift_time_constant=154.0,
+        dropout_shape=0.6,
+        dropout_rate=870.0,
+        spend_log_mean=3.30,
+        spend_log_sd=0.60,
+        spend_rate_slope=-0.045,
+        spend_within_shape=1.2,
+    ),
+)
+# Published maximum-likelihood estimates on CDNOW (Fader, Hardie & Lee 2005).
+MUSIC_STORE = PopulationParameters(
+    "pareto_nbd",
+    "gamma_gamma",
+    _parameters(
+        rate_shape=0.553,
+        rate_rate=10.578,
+        dropout_shape=0.606,
+        dropout_rate=11.669,
+        spend_within_shape=6.25,
+        spend_shape=3.74,
+        spend_scale=15.44,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -65,18 +110,6 @@ class MembershipParameters:
                 if channel not in CHANNELS:
                     raise ValueError(f"{label}.{channel}: choose among {CHANNELS}")
                 check_range(f"{label}.{channel}", share, 0.0, 1.0)
-
-
-@kernel
-def _normals(ids, purpose, index, key, out):  # type: ignore[no-untyped-def]
-    for row in range(ids.shape[0]):
-        out[row] = normal(block(key, ids[row], 0, purpose, index, 0)[0])
-
-
-@kernel
-def _uniforms(ids, purpose, index, key, out):  # type: ignore[no-untyped-def]
-    for row in range(ids.shape[0]):
-        out[row] = uniform(block(key, ids[row], 0, purpose, index, 0)[0])
 
 
 def _parameter(posterior: PosteriorLike, name: str, draw: int) -> float:
@@ -181,14 +214,10 @@ def draw_population(
     traits["id"] = ids
 
     def z(index: int) -> NDArray[np.float64]:
-        out = np.empty(n)
-        _normals(ids, int(Purpose.TRAITS), index, np.uint64(key), out)
-        return out
+        return draw_normals(key, ids, Purpose.TRAITS, index)
 
     def u(index: int) -> NDArray[np.float64]:
-        out = np.empty(n)
-        _uniforms(ids, int(Purpose.ACCOUNT), index, np.uint64(key), out)
-        return out
+        return draw_uniforms(key, ids, Purpose.ACCOUNT, index)
 
     p = {name: float(values[draw]) for name, values in posterior.parameters.items()}
     rate_z = z(_RATE)

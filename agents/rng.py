@@ -12,6 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from numpy.typing import NDArray
+
 from agents.compiled import kernel
 
 SeedRole = Literal["population", "world", "plan", "train", "evaluate"]
@@ -177,3 +179,28 @@ def unit_gamma(shape, words, key):  # type: ignore[no-untyped-def]
 def unit_lognormal(sigma, words):  # type: ignore[no-untyped-def]
     """Lognormal draw with mean 1 and log standard deviation ``sigma``, from word 2."""
     return math.exp(sigma * normal(words[2]) - 0.5 * sigma * sigma)
+
+
+@kernel
+def _fill(key, customers, week, purpose, index, replica, gaussian, out):  # type: ignore[no-untyped-def]
+    for row in range(customers.shape[0]):
+        word = block(key, customers[row], week, purpose, index, replica)[0]
+        out[row] = normal(word) if gaussian else uniform(word)
+
+
+def draw_uniforms(
+    key: np.uint64, customers: NDArray[np.uint64], purpose: Purpose, index: int = 0, week: int = 0
+) -> NDArray[np.float64]:
+    """One uniform per customer, shape (n,), from word 0 of the addressed block."""
+    out = np.empty(customers.shape[0])
+    _fill(np.uint64(key), customers, week, int(purpose), index, 0, False, out)
+    return out
+
+
+def draw_normals(
+    key: np.uint64, customers: NDArray[np.uint64], purpose: Purpose, index: int = 0, week: int = 0
+) -> NDArray[np.float64]:
+    """One standard normal per customer, shape (n,), from word 0 of the addressed block."""
+    out = np.empty(customers.shape[0])
+    _fill(np.uint64(key), customers, week, int(purpose), index, 0, True, out)
+    return out

@@ -1,1 +1,1 @@
-"""Who decides: heuristics, learned policies, and their export."""
+"""Who decides: rules, learners, and what is exported and served of them."""

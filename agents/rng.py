@@ -69,6 +69,9 @@ def derive_seed(seed: int, role: SeedRole) -> np.uint64:
 @kernel
 def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     """Philox4x32-10 on 32-bit words held in uint64; returns four uint64 below 2**32."""
+    # Python's integers arrive as int64, whose products would keep their sign when shifted.
+    c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
+    k0, k1 = np.uint64(k0), np.uint64(k1)
     for _ in range(10):
         p0 = _M0 * c0
         p1 = _M1 * c2

@@ -146,7 +146,8 @@ def _fit_purchase(log: TransactionLog, name: str, priors: models.Priors) -> Mode
     if name == "pareto_nbd":
         built = models.pareto_nbd(purchase_histories(log), priors)
         return find_mode(compile_density(built), log.name)
-    return find_mode(compile_density(models.drift(count_moments(log), priors)), log.name)
+    built = models.drift(count_moments(log), priors)
+    return find_mode(compile_density(built, small=True), log.name)
 
 
 def _fit_spend(log: TransactionLog, name: str, priors: models.Priors) -> Mode:

@@ -52,8 +52,14 @@ class Mode:
     log_likelihood: float
 
 
-def compile_density(model: pm.Model) -> Compiled:
-    """Compile a model whose free variables are untransformed scalars."""
+def compile_density(model: pm.Model, small: bool = False) -> Compiled:
+    """Compile a model whose free variables are untransformed scalars.
+
+    `small` evaluates a model of a handful of numbers with numpy: a C compiler's seconds would
+    not pay.
+    """
+    from pytensor.compile.mode import Mode as CompileMode
+
     (likelihood,) = model.replace_rvs_by_values([model["likelihood"]])
     with warnings.catch_warnings():
         # The models use no linear algebra, for which a missing BLAS would matter.
@@ -62,6 +68,7 @@ def compile_density(model: pm.Model) -> Compiled:
             [model.logp(), likelihood, model.dlogp()],
             inputs=model.value_vars,
             point_fn=False,
+            mode=CompileMode(linker="py", optimizer="merge") if small else None,
         )
     names = tuple(str(variable.name) for variable in model.value_vars)
     start = model.initial_point()

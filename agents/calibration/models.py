@@ -79,7 +79,8 @@ def pareto_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
         shifted = (a + t_x)[:, None] * w ** (-1 / q)[:, None]
         mean = ((shifted / (b - a + shifted)) ** (s + 1) * weights).sum(axis=1)
         dead = pt.log(s / q) - q * pt.log(a + t_x) + pt.log((1 - w_T) * mean + 1e-300)
-        likelihood = counting + pt.logaddexp(alive, dead)
+        either = pt.maximum(alive, dead) + pt.log1p(pt.exp(-pt.abs(alive - dead)))
+        likelihood = counting + either
         pm.Potential("likelihood", (data.customers * likelihood).sum())
     return model
 
@@ -183,16 +184,19 @@ def lognormal_gamma(data: SpendTotals, priors: Priors = "weak") -> pm.Model:
         mode = mode + (pull - n * k - (mode - centre) / sd**2) / (pull + 1 / sd**2)
         width = 1 / pt.sqrt(k * total * pt.exp(-mode) + 1 / sd**2)
         log_m = mode[:, None] + np.sqrt(2) * width[:, None] * node[None, :]
+        distance = (log_m - centre[:, None]) * (1 / sd)
         integrand = (
             -(n * k)[:, None] * log_m
             - k * total[:, None] * pt.exp(-log_m)
-            - ((log_m - centre[:, None]) / sd) ** 2 / 2
+            - distance * distance / 2
             + (node**2 + np.log(node_weight))[None, :]
         )
+        peak = integrand.max(axis=1)
         likelihood = (
             n * (k * pt.log(k) - pt.gammaln(k))
             + (k - 1) * data.log_spend
-            + pt.logsumexp(integrand, axis=1)
+            + peak
+            + pt.log(pt.exp(integrand - peak[:, None]).sum(axis=1))
             + pt.log(width / sd)
             - 0.5 * np.log(np.pi)
         )

@@ -184,9 +184,7 @@ def test_the_choice_is_explained(drifting_log):
 
 def test_a_log_that_cannot_be_fitted_is_refused(drifting_log):
     few = drifting_log.select(np.arange(15))
-    with pytest.raises(
-        InputError, match=r"1\d customers bought more than once; allowed: at least 20"
-    ):
+    with pytest.raises(InputError, match=r"1\d customers bought more than once; allowed.* 20"):
         fit(few)
     same = replace(drifting_log, amount=np.full_like(drifting_log.amount, 500))
     with pytest.raises(InputError, match="amount is the same"):

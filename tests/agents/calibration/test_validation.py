@@ -99,7 +99,7 @@ def test_unknown_source_zone_and_origin_are_refused(tmp_path):
         load_log("excel", path)
     with pytest.raises(InputError, match="path is missing"):
         load_log("csv")
-    with pytest.raises(InputError, match="Mars/Olympus.*IANA"):
+    with pytest.raises(InputError, match=r"Mars/Olympus.*IANA"):
         load_log("csv", path, time_zone="Mars/Olympus")
     with pytest.raises(InputError, match="origin is 'birth'"):
         load_log("csv", path, origin="birth")

@@ -1,0 +1,1 @@
+"""Bundles: a trained policy as files that anybody can load, check and serve."""

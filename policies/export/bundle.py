@@ -1,0 +1,308 @@
+"""A bundle: policy.onnx, manifest.json, golden.parquet, MODEL_CARD.md; no pickles.
+
+Golden vectors hold profiles, observations and outputs. A bundle whose features or network give
+anything else on this machine is refused at load: training and serving cannot drift apart unseen.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from agents.behaviour import Dynamics, ResponseParameters
+from agents.errors import InputError
+from agents.profile import FilterParameters
+from agents.records import PROFILE
+from envs.constraints import ConstraintParameters, ContactCap, OfferBudget
+from envs.features import FEATURES, N_FEATURES, VALUE_WEEKS, observe
+from policies.values import ValueHeads
+from sim.offers import Offer, OfferBook
+from sim.programme import ProgrammeParameters, Tier
+from sim.scenario import SeasonParameters
+from sim.week import World
+
+FORMAT = "loyaltylab-bundle-1"
+OUTPUTS = ("score", "value", "value_lower", "expected_cost", "action")
+TOLERANCE = 1e-4
+_FILES = ("policy.onnx", "golden.parquet", "MODEL_CARD.md")
+_BLOCK = 4096
+
+
+class ScoringModel(nn.Module):
+    """All that a bundle computes, scaling and mask inside.
+
+    ``forward(observation, mask)`` gives score (n, A), value, value_lower, expected_cost (n, A,
+    minor units) and the best allowed action (n,), 0 where no score is above 0.
+    """
+
+    def __init__(self, scores: nn.Module, values: ValueHeads) -> None:
+        super().__init__()
+        self.scores = scores
+        self.values = values
+
+    def forward(self, observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Outputs in the order of ``OUTPUTS``."""
+        score = self.scores(observation)
+        value, lower, cost = self.values(observation)
+        allowed = torch.where(mask, score, torch.full_like(score, -1e30))
+        return score, value, lower, cost, allowed.argmax(dim=1)
+
+
+def run_torch(
+    model: ScoringModel, observation: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Outputs of the torch model by name."""
+    with torch.no_grad():
+        outputs = model(torch.from_numpy(observation), torch.from_numpy(mask))
+    return {name: value.numpy() for name, value in zip(OUTPUTS, outputs, strict=True)}
+
+
+def open_session(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """ONNX session on the CPU; ``threads`` 0 lets the runtime choose."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(
+    session: onnxruntime.InferenceSession,
+    observation: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+) -> dict[str, NDArray[Any]]:
+    """Outputs of an ONNX session by name, computed in blocks of 4,096 rows."""
+    blocks = [
+        session.run(OUTPUTS, {"observation": observation[at : at + _BLOCK], "mask": mask[at : at + _BLOCK]})
+        for at in range(0, max(observation.shape[0], 1), _BLOCK)
+    ]
+    return {name: np.concatenate(parts) for name, parts in zip(OUTPUTS, zip(*blocks, strict=True), strict=True)}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far ONNX is from torch, scaling and mask included."""
+
+    rows: int
+    max_abs_diff: float
+    actions_identical: bool
+
+
+def compare(
+    model: ScoringModel,
+    session: onnxruntime.InferenceSession,
+    observation: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+) -> Parity:
+    """Largest difference of any output, and whether every chosen action is the same."""
+    torch_outputs = run_torch(model, observation, mask)
+    onnx_outputs = run_onnx(session, observation, mask)
+    floats = [name for name in OUTPUTS if name != "action"]
+    difference = max(
+        float(np.abs(torch_outputs[name] - onnx_outputs[name]).max()) for name in floats
+    )
+    same = bool((torch_outputs["action"] == onnx_outputs["action"]).all())
+    return Parity(observation.shape[0], difference, same)
+
+
+def export_onnx(model: ScoringModel, path: Path) -> None:
+    """Write the model as ONNX, any number of rows."""
+    n_actions = int(model.values.get_buffer("noise").shape[0])
+    rows = torch.export.Dim("rows")
+    program = torch.onnx.export(
+        model.eval(),
+        (torch.zeros(2, N_FEATURES), torch.ones(2, n_actions, dtype=torch.bool)),
+        input_names=["observation", "mask"],
+        output_names=list(OUTPUTS),
+        dynamic_shapes=({0: rows}, {0: rows}),
+        dynamo=True,
+        verbose=False,
+    )
+    program.save(str(path))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _feature_rows() -> list[dict[str, Any]]:
+    return [dict(feature._asdict()) for feature in FEATURES]
+
+
+def _profile_layout() -> str:
+    return hashlib.sha256(repr(PROFILE.descr).encode()).hexdigest()
+
+
+def write_bundle(
+    folder: Path,
+    model: ScoringModel,
+    world: World,
+    constraints: ConstraintParameters,
+    profile: NDArray[np.void],
+    week: int,
+    mask: NDArray[np.bool_],
+    facts: Mapping[str, Any],
+    model_card: str,
+) -> None:
+    """Write a bundle into ``folder``, which must exist; the manifest comes last.
+
+    Parameters
+    ----------
+    model
+        What is served.
+    world, constraints
+        Programme, offers, season, filter and margin the features and costs rest on, and the
+        limits approved with the policy. Response and dynamics stay behind: they are latent.
+    profile, week, mask
+        Customers for the golden vectors, shapes (k,) and (k, A).
+    facts
+        Name, seeds, training worlds, evaluation: free form, JSON.
+    model_card
+        Markdown.
+    """
+    export_onnx(model, folder / "policy.onnx")
+    observation = observe(profile, week, world.rules())
+    outputs = run_torch(model, observation, mask)
+    columns = {
+        "profile": [row.tobytes() for row in profile],
+        "week": np.full(profile.shape[0], week),
+        "observation": list(observation),
+        "mask": list(mask),
+        **{name: list(value) if value.ndim > 1 else value for name, value in outputs.items()},
+    }
+    pq.write_table(pa.table(columns), folder / "golden.parquet")
+    (folder / "MODEL_CARD.md").write_text(model_card)
+    manifest = {
+        "format": FORMAT,
+        "inputs": {"observation": [None, N_FEATURES], "mask": [None, world.table.n]},
+        "outputs": list(OUTPUTS),
+        "features": _feature_rows(),
+        "profile_layout": _profile_layout(),
+        "actions": list(world.table.labels),
+        "value_weeks": VALUE_WEEKS,
+        "programme": dataclasses.asdict(world.programme),
+        "offers": dataclasses.asdict(world.book),
+        "season": dataclasses.asdict(world.season),
+        "filter": dataclasses.asdict(world.filter),
+        "contribution_margin": world.contribution_margin,
+        "constraints": dataclasses.asdict(constraints),
+        "facts": dict(facts),
+        "sha256": {name: _sha256(folder / name) for name in _FILES},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was checked: its session, world, constraints and manifest."""
+
+    folder: Path
+    session: onnxruntime.InferenceSession
+    world: World
+    constraints: ConstraintParameters
+    manifest: dict[str, Any]
+
+
+def _world(manifest: Mapping[str, Any]) -> World:
+    programme = dict(manifest["programme"])
+    programme["tiers"] = tuple(Tier(**tier) for tier in programme["tiers"])
+    book = dict(manifest["offers"])
+    book["offers"] = tuple(Offer(**offer) for offer in book["offers"])
+    book["channels"] = tuple(book["channels"])
+    return World(
+        ResponseParameters(),
+        Dynamics(),
+        FilterParameters(**manifest["filter"]),
+        SeasonParameters(**manifest["season"]),
+        ProgrammeParameters(**programme),
+        OfferBook(**book),
+        manifest["contribution_margin"],
+    )
+
+
+def _constraints(manifest: Mapping[str, Any]) -> ConstraintParameters:
+    values = dict(manifest["constraints"])
+    values["offer_budget"] = OfferBudget(**values["offer_budget"])
+    if values["contact_cap"] is not None:
+        values["contact_cap"] = ContactCap(**values["contact_cap"])
+    return ConstraintParameters(**values)
+
+
+def load_bundle(folder: Path, threads: int = 0) -> Bundle:
+    """Load and check a bundle: hashes, feature table, golden vectors.
+
+    Raises
+    ------
+    InputError
+        Naming the file and what does not match; nothing is served then.
+    """
+    folder = Path(folder)
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{folder}: not a bundle, manifest.json is missing") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise InputError(f"{path}: format must be {FORMAT!r}")
+    for name in _FILES:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: {name} is missing")
+        if _sha256(folder / name) != manifest["sha256"].get(name):
+            raise InputError(f"{folder / name}: changed since export (SHA-256 differs)")
+    if manifest["features"] != _feature_rows():
+        raise InputError(f"{path}: features differ from this version's feature table")
+    if manifest["profile_layout"] != _profile_layout():
+        raise InputError(f"{path}: profile_layout differs from this version's PROFILE record")
+    bundle = Bundle(
+        folder,
+        open_session(folder / "policy.onnx", threads),
+        _world(manifest),
+        _constraints(manifest),
+        manifest,
+    )
+    _check_golden(bundle)
+    return bundle
+
+
+def _check_golden(bundle: Bundle) -> dict[str, Any]:
+    path = bundle.folder / "golden.parquet"
+    golden = pq.read_table(path)
+    profile = np.frombuffer(b"".join(golden["profile"].to_pylist()), dtype=PROFILE)
+    expected = np.array(golden["observation"].to_pylist(), np.float32)
+    observation = observe(profile, golden["week"].to_numpy(), bundle.world.rules())
+    if not np.array_equal(observation, expected):
+        column = int(np.flatnonzero((observation != expected).any(axis=0))[0])
+        raise InputError(f"{path}: feature {FEATURES[column].name} is computed differently here")
+    mask = np.array(golden["mask"].to_pylist(), bool)
+    outputs = run_onnx(bundle.session, observation, mask)
+    worst = 0.0
+    for name in OUTPUTS:
+        stored = np.array(golden[name].to_pylist())
+        difference = np.abs(stored - outputs[name]) / np.maximum(1.0, np.abs(stored))
+        worst = max(worst, float(difference.max()))
+        if difference.max() > TOLERANCE or (name == "action" and difference.max() > 0):
+            raise InputError(f"{path}: output {name} is off by {difference.max():.3g} here")
+    return {"golden_rows": int(profile.shape[0]), "largest_relative_difference": worst}
+
+
+def verify_bundle(folder: Path) -> dict[str, Any]:
+    """Load a bundle, check everything, and say what was checked."""
+    bundle = load_bundle(folder)
+    return {
+        "format": bundle.manifest["format"],
+        "actions": len(bundle.manifest["actions"]),
+        "features": len(bundle.manifest["features"]),
+        **_check_golden(bundle),
+    }

@@ -1,0 +1,1 @@
+"""Serving a bundle: the same fold, features, constraints and allocation as in the simulator."""

@@ -14,6 +14,7 @@ One action per customer, the largest total score, commitments within the budget:
 """
 
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -106,16 +107,18 @@ def allocate(
 
     Raises
     ------
+    TypeError
+        If the budget is not an integer.
     ValueError
         If a score is NaN or at least ``LARGEST_SCORE`` (row and column are named, masked or
         not), a commitment is negative or not 0 in column 0, the budget is negative, or shapes
         or dtypes do not fit.
     """
     score, commitment, mask, customer_id = _checked(score, commitment, mask, customer_id)
-    if budget is not None and budget < 0:
+    limit = LARGEST_BUDGET if budget is None else min(index(budget), LARGEST_BUDGET)
+    if limit < 0:
         raise ValueError(f"budget={budget}: must be at least 0")
     n = len(score)
-    limit = LARGEST_BUDGET if budget is None else min(int(budget), LARGEST_BUDGET)
 
     wanted = np.zeros(n, np.int16)
     fault = np.zeros(n, np.int16)
@@ -123,7 +126,7 @@ def allocate(
     _refuse(score, commitment, fault)
     cost = _of(commitment, wanted)
     if budget is None or _fits(cost, limit):
-        return Allocation(wanted, 0.0, _total(cost), wanted, np.zeros(n, np.bool_))
+        return Allocation(wanted, 0.0, _total(cost), wanted.copy(), np.zeros(n, np.bool_))
 
     action, price = _within(score, commitment, mask, limit, wanted, _rank(customer_id, week))
     return Allocation(action, price, _total(_of(commitment, action)), wanted, wanted != action)
@@ -169,7 +172,9 @@ def _refuse(score: NDArray[Any], commitment: NDArray[Any], fault: NDArray[np.int
             )
         value = commitment[row if len(commitment) > 1 else 0, column]
         rule = "be 0 in column 0" if column == 0 else "be at least 0"
-        raise ValueError(f"commitment of customer row {row}, action {column} is {value}: must {rule}")
+        raise ValueError(
+            f"commitment of customer row {row}, action {column} is {value}: must {rule}"
+        )
 
 
 def _of(table: NDArray[Any], action: NDArray[np.int16]) -> NDArray[Any]:
@@ -300,7 +305,7 @@ def _first(key: NDArray[Any], rank: NDArray[np.uint64], k: int) -> NDArray[np.in
 
 def _rank(customer_id: NDArray[np.uint64], week: int) -> NDArray[np.uint64]:
     """Hash of (customer, week): distinct for distinct customers of a week."""
-    salt = _splitmix64(np.array([week & 0xFFFFFFFFFFFFFFFF], np.uint64))
+    salt = _splitmix64(np.array([int(week) & 0xFFFFFFFFFFFFFFFF], np.uint64))
     return _splitmix64(customer_id ^ salt)
 
 
@@ -448,11 +453,11 @@ def _threshold(bits, weight, limit):  # type: ignore[no-untyped-def]
             if shift == 48 or (high >> np.uint64(16)) == prefix:
                 digit = np.int64(high & np.uint64(0xFFFF))
                 digit_weight[digit] += min(weight[i], most - digit_weight[digit])
-        digit = (1 << 16) - 1
-        while digit_weight[digit] <= room:
-            room -= digit_weight[digit]
-            digit -= 1
-        prefix = (prefix << np.uint64(16)) | np.uint64(digit)
+        top = (1 << 16) - 1
+        while digit_weight[top] <= room:
+            room -= digit_weight[top]
+            top -= 1
+        prefix = (prefix << np.uint64(16)) | np.uint64(top)
     return prefix
 
 

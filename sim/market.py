@@ -38,6 +38,9 @@ class Decider(Protocol):
     def decide(self, view: FirmView) -> NDArray[np.integer]:
         """Actions, shape (n,), each a row of ``view.table``; 0 = nothing."""
 
+    def finish(self, view: FirmView) -> None:
+        """Look at the last week's outcome when a run ends."""
+
 
 class FirmAgent(mesa.Agent):  # type: ignore[misc]
     """The firm: asks its decider once a week."""
@@ -165,6 +168,20 @@ class LoyaltyMarket(mesa.Model):  # type: ignore[misc]
         """Several weeks."""
         for _ in range(weeks):
             self.step()
+
+    def finish(self) -> None:
+        """End the run: the decider sees the last week, the books must balance.
+
+        Raises
+        ------
+        AssertionError
+            Naming the books that do not balance and by how much.
+        """
+        if self.firm.decider is not None:
+            self.firm.decider.finish(self.firm_view())
+        imbalances = self.ledger.imbalances(self.customers)
+        if imbalances:
+            raise AssertionError(f"the books do not balance: {imbalances}")
 
     def events(self) -> NDArray[np.void]:
         """Events of the last week (``recording=True``), ordered by customer, time, sequence."""

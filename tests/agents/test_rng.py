@@ -178,7 +178,7 @@ def test_no_two_addresses_share_a_block() -> None:
 def test_seeds_differ_by_role_and_by_seed() -> None:
     roles = ("population", "world", "plan", "train", "evaluate")
     assert len({derive_seed(seed, role) for seed in range(50) for role in roles}) == 250
-    # First eight bytes, little endian, of SHA-256 over "0:world": a change would change every published number.
+    # First eight bytes, little endian, of SHA-256 over "0:world".
     assert derive_seed(0, "world") == 0x1DFEA39A2B518388
 
 

@@ -2,7 +2,6 @@
 
 import numba
 import numpy as np
-import pytest
 
 from agents.behaviour import Dynamics, ResponseParameters
 from agents.population import GROCERY, dynamics_from, filter_from

@@ -1,0 +1,157 @@
+"""Money and points balance, exactly, whatever happens."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.profile import PURCHASE, REDEEM_OFFER
+from agents.records import ACCOUNT, OUTCOME, Customers
+from agents.rng import derive_seed
+from sim.engine import Engine
+from sim.ledger import (
+    Ledger,
+    accrue,
+    points_outstanding,
+    release,
+    reserve,
+    settle,
+    share_of,
+    week_totals,
+)
+from sim.programme import ProgrammeParameters, Tier
+from sim.week import World
+
+PROGRAMMES = st.builds(
+    ProgrammeParameters,
+    active=st.booleans(),
+    points_per_unit=st.sampled_from([0.5, 1.0, 3.333, 20.0]),
+    pending_weeks=st.integers(0, 3),
+    expiry_quarters=st.integers(1, 5),
+    points_price=st.sampled_from([1, 70, 500]),
+    reward_cost=st.sampled_from([0.0, 0.7, 5.0]),
+    breakage=st.sampled_from([0.0, 0.3, 1.0]),
+    tiers=st.sampled_from(
+        [
+            (Tier("base", 0),),
+            (Tier("base", 0), Tier("silver", 100, 1.3), Tier("gold", 500.5, 2.0)),
+        ]
+    ),
+)
+
+
+def busy(customers: Customers) -> Customers:
+    """Customers who buy, open and redeem a lot."""
+    customers.traits["log_rate"] = math.log(2.0)
+    customers.traits["openness"] = 0.9
+    customers.traits["redemption"] = 3.0
+    return customers
+
+
+@given(
+    programme=PROGRAMMES,
+    luck=st.integers(0, 2**32 - 1),
+    busyness=st.sampled_from([0.05, 0.4, 1.0]),
+    opening=st.integers(0, 5000),
+)
+def test_the_books_balance_after_any_sequence_of_weeks_and_actions(
+    world: World, population, programme, luck, busyness, opening
+) -> None:
+    """Offers may even replace one another while open, which the constraints would not allow."""
+    customers = busy(population(6))
+    customers.account["points"] = customers.account["lots"][:, 0] = opening
+    customers.profile["points"] = opening
+    engine = Engine(
+        customers, world._replace(programme=programme).rules(), np.uint64(luck), recording=True
+    )
+    ledger = Ledger.open(customers, programme.liability_per_point)
+    draw = np.random.default_rng(luck)
+    n_actions = engine.rules.actions.size
+    for _ in range(75):
+        held = customers.account["commitment"].astype(np.int64)
+        sent = draw.random(6) < busyness
+        engine.advance(np.where(sent, draw.integers(0, n_actions, 6), 0))
+        account, outcome, profile = customers.account, customers.outcome, customers.profile
+        totals, events = week_totals(customers), engine.log.events()
+        ledger.add(totals)
+        assert ledger.imbalances(customers) == {}
+        for name in ("points", "pending", "lots", "quarter_spend", "commitment"):
+            assert account[name].min() >= 0, name
+        # No luck settles more than was reserved.
+        assert np.all(outcome["settled"] <= held + outcome["reserved"])
+        assert ledger.settled <= ledger.reserved
+        assert np.all((account["commitment"] > 0) <= (account["offer"] > 0))
+
+        def amounts(kind: int, events=events) -> int:
+            return int(events["amount"][events["kind"] == kind].sum())
+
+        assert totals.settled == totals.contact_cost + amounts(REDEEM_OFFER)
+        assert totals.revenue == amounts(PURCHASE)
+        assert np.all(outcome["discount"] <= outcome["gross"])
+        np.testing.assert_array_equal(profile["points"], account["points"])
+        np.testing.assert_array_equal(profile["tier"], account["tier"])
+        np.testing.assert_array_equal(profile["qualifying"], account["quarter_spend"].sum(axis=1))
+
+
+@pytest.mark.parametrize("field", ["points", "pending", "lots", "commitment"])
+def test_an_imbalance_is_named(population, field: str) -> None:
+    customers = population(3)
+    ledger = Ledger.open(customers, 1000)
+    assert ledger.imbalances(customers) == {}
+    customers.account[field][1] += 1
+    named = set(ledger.imbalances(customers))
+    assert (
+        named
+        == {
+            "points": {"points", "lots", "liability"},
+            "pending": {"points", "liability"},
+            "lots": {"lots"},
+            "commitment": {"commitment"},
+        }[field]
+    )
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 100_000))
+def test_a_share_is_rounded_half_up(amount: int, basis_points: int) -> None:
+    assert share_of(amount, basis_points) == math.floor(
+        Fraction(amount * basis_points, 10_000) + Fraction(1, 2)
+    )
+
+
+def test_half_a_cent_goes_up() -> None:
+    assert [share_of(amount, 5000) for amount in (1, 2, 3, 5)] == [1, 1, 2, 3]
+
+
+def test_accrual_is_exact_at_any_size() -> None:
+    outcome = np.zeros(1, OUTCOME)
+    for points in (2_000_000_000, -1_999_999_999):
+        accrue(outcome[0], np.int32(points), 700_001)
+    assert outcome["liability_change"] == 700_001
+
+
+def test_an_offer_reserves_its_commitment_settles_its_uses_and_releases_the_rest() -> None:
+    account, outcome = np.zeros(1, ACCOUNT), np.zeros(1, OUTCOME)
+    reserve(account[0], outcome[0], 3 * 500, 5)
+    assert (outcome["reserved"], outcome["settled"], account["commitment"]) == (1505, 5, 1500)
+    settle(account[0], outcome[0], 500, 420)
+    assert (outcome["settled"], outcome["released"], account["commitment"]) == (425, 80, 1000)
+    release(account[0], outcome[0])
+    assert (outcome["released"], account["commitment"]) == (1080, 0)
+    assert outcome["reserved"] == outcome["settled"] + outcome["released"]
+
+
+def test_totals_do_not_depend_on_the_order_of_the_customers(world: World, population) -> None:
+    customers = busy(population(500))
+    Engine(customers, world.rules(), derive_seed(0, "world")).advance(np.arange(500) % 16)
+    shuffled = customers.take(np.random.default_rng(1).permutation(500))
+    totals = week_totals(customers)
+    assert totals == week_totals(shuffled)
+    assert all(isinstance(getattr(totals, name), int) for name in totals.__dataclass_fields__)
+    assert totals.contacts == np.count_nonzero(np.arange(500) % 16)
+    assert totals.cash_cost == (
+        totals.discount + totals.item_cost + totals.contact_cost + totals.reward_cost
+    )
+    assert points_outstanding(customers) == totals.points_earned

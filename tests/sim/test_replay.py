@@ -1,0 +1,157 @@
+"""The fold over emitted events is the fold inside the simulator, byte for byte."""
+
+import numpy as np
+import pytest
+
+from agents.profile import JOIN, PURCHASE, QUALIFY, TIER, fold, week_close
+from agents.records import EVENT, PROFILE, SECONDS_PER_WEEK
+from agents.rng import derive_seed
+from sim.market import FirmView, LoyaltyMarket
+from sim.replay import replay
+from sim.week import World
+
+N, WEEKS = 400, 60
+
+
+class EveryThirdWeek:
+    def decide(self, view: FirmView) -> np.ndarray:
+        turn = view.customer_id.astype(np.int64) + view.week
+        return np.where((view.account["offer"] == 0) & (turn % 3 == 0), turn % view.table.n, 0)
+
+
+def joined(n: int) -> np.ndarray:
+    events = np.zeros(n, EVENT)
+    events["customer"], events["kind"] = np.arange(n), JOIN
+    return events
+
+
+@pytest.fixture(scope="module")
+def recorded(world: World, population) -> tuple[LoyaltyMarket, np.ndarray]:
+    """A market after a year and more, and all that could be observed of it."""
+    market = LoyaltyMarket(
+        world, population(N), derive_seed(2, "world"), decider=EveryThirdWeek(), recording=True
+    )
+    weeks = [joined(N)]
+    for _ in range(WEEKS):
+        market.step()
+        weeks.append(market.events())
+    return market, np.concatenate(weeks)
+
+
+def test_every_kind_of_event_is_recorded(recorded) -> None:
+    assert set(recorded[1]["kind"]) == set(range(10))
+
+
+def test_replaying_the_events_gives_the_simulators_profile(recorded) -> None:
+    market, events = recorded
+    profile, account = replay(events, N, WEEKS, market.engine.rules)
+    assert profile.tobytes() == market.customers.profile.tobytes()
+    assert not account.view(np.uint8).any()
+
+
+def test_events_may_come_in_any_order(recorded) -> None:
+    market, events = recorded
+    shuffled = np.random.default_rng(8).permutation(events)
+    profile, _ = replay(shuffled, N, WEEKS, market.engine.rules)
+    assert profile.tobytes() == market.customers.profile.tobytes()
+
+
+def test_folding_a_week_in_any_order_gives_the_same_profile(recorded) -> None:
+    market, events = recorded
+    rules, draw = market.engine.rules, np.random.default_rng(9)
+    profile = np.zeros(N, PROFILE)
+    profile["joined"] = -1
+    week_of = events["time"] // SECONDS_PER_WEEK
+    for week in range(WEEKS):
+        for e in draw.permutation(events[week_of == week]):
+            row = profile[e["customer"]]
+            fold(row, e["kind"], e["time"], e["code"], e["channel"], e["amount"])
+        for row in profile:
+            week_close(row, rules.filter[0], week, rules.calendar[week % 52]["exposure"])
+    assert profile.tobytes() == market.customers.profile.tobytes()
+
+
+def test_a_replay_may_stop_early_and_a_lost_event_shows(recorded) -> None:
+    market, events = recorded
+    early = events[events["time"] < 10 * SECONDS_PER_WEEK]
+    profile, _ = replay(early, N, 10, market.engine.rules)
+    assert np.allclose(profile["age"], 10.0)
+    lost = np.delete(events, np.flatnonzero(events["kind"] == PURCHASE)[0])
+    profile, _ = replay(lost, N, WEEKS, market.engine.rules)
+    assert (profile != market.customers.profile).sum() == 1
+
+
+def test_status_match_gives_the_tier_that_the_spend_deserves(recorded) -> None:
+    """From purchases alone; for members it is what the programme itself counted."""
+    market, events = recorded
+    bought = events[np.isin(events["kind"], [JOIN, PURCHASE])]
+    profile, account = replay(bought, N, WEEKS, market.engine.rules, status_match=True)
+    # The running quarter and the four before it, all tiers met at the last quarter's end.
+    oldest = (WEEKS // 13 - 4) * 13 * SECONDS_PER_WEEK
+    recent = bought[bought["time"] >= oldest]
+    spend = np.bincount(recent["customer"].astype(int), recent["amount"], N)
+    np.testing.assert_array_equal(profile["qualifying"], spend)
+    np.testing.assert_array_equal(account["quarter_spend"].sum(axis=1), spend)
+    thresholds = [100 * tier.threshold for tier in market.world.programme.tiers]
+    np.testing.assert_array_equal(account["tier"], np.searchsorted(thresholds, spend, "right") - 1)
+    np.testing.assert_array_equal(profile["tier"], account["tier"])
+    assert set(account["tier"]) == {0, 1, 2}
+    assert not account["points"].any()
+    member = market.customers.account["enrolled"] == 1
+    np.testing.assert_array_equal(account["tier"][member], market.customers.account["tier"][member])
+
+
+def test_status_match_counts_the_basket_of_joining(world: World) -> None:
+    events = joined(1)
+    events["amount"] = 50_000
+    profile, account = replay(events, 1, 5, world.rules(), status_match=True)
+    assert (profile["revenue"], profile["qualifying"], account["tier"]) == (50_000, 50_000, 1)
+
+
+def test_without_a_programme_there_is_no_status_to_match(recorded, world: World) -> None:
+    _, events = recorded
+    none = world._replace(programme=world.programme.__class__()).rules()
+    bought = events[np.isin(events["kind"], [JOIN, PURCHASE])]
+    profile, account = replay(bought, N, WEEKS, none, status_match=True)
+    assert not profile["qualifying"].any()
+    assert not account["tier"].any()
+    assert {QUALIFY, TIER}.isdisjoint(bought["kind"])
+
+
+def test_a_replay_may_start_in_a_later_week(recorded) -> None:
+    _, events = recorded
+    rules = recorded[0].engine.rules
+    late = events[(events["time"] >= 52 * SECONDS_PER_WEEK) & (events["kind"] == PURCHASE)]
+    moved = joined(N)
+    moved["time"] = 52 * SECONDS_PER_WEEK
+    profile, _ = replay(np.concatenate([late, moved]), N, 8, rules, first_week=52)
+    assert np.allclose(profile["age"], 8.0)
+    assert profile["repeats"].sum() == late.size
+
+
+def test_no_events_are_no_history(recorded) -> None:
+    profile, _ = replay(np.empty(0, EVENT), 3, 5, recorded[0].engine.rules)
+    assert profile["joined"].tolist() == [-1, -1, -1]
+    assert not profile["age"].any()
+
+
+@pytest.mark.parametrize(
+    ("customer", "time", "message"),
+    [
+        (3, 0, r"event of customer 3, but n=3"),
+        (0, -1, r"event times -1\.\.-1 lie outside the weeks given"),
+        (0, 5 * SECONDS_PER_WEEK, r"event times 3024000\.\.3024000 lie outside"),
+    ],
+)
+def test_an_event_out_of_range_is_refused(recorded, customer, time, message) -> None:
+    events = np.zeros(1, EVENT)
+    events["customer"], events["time"] = customer, time
+    with pytest.raises(ValueError, match=message):
+        replay(events, 3, 5, recorded[0].engine.rules)
+
+
+def test_events_must_have_been_written_down(world: World, population) -> None:
+    market = LoyaltyMarket(world, population(2), derive_seed(2, "world"))
+    market.step()
+    with pytest.raises(ValueError, match="recording=True"):
+        market.events()

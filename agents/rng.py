@@ -11,7 +11,6 @@ from enum import IntEnum
 from typing import Literal, get_args
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from agents.compiled import kernel

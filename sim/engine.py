@@ -98,7 +98,14 @@ class Engine:
         self.log = EventLog(customers.n, recording)
         self._nothing = np.zeros(customers.n, np.uint8)
 
-    def _actions(self, actions: NDArray[np.integer] | None) -> NDArray[np.uint8]:
+    def checked(self, actions: NDArray[np.integer] | None) -> NDArray[np.uint8]:
+        """Actions as the kernels take them, shape (n,); None is nothing for anyone.
+
+        Raises
+        ------
+        ValueError
+            For another shape, or an action that is no row of the action table.
+        """
         if actions is None:
             return self._nothing
         chosen = np.asarray(actions)
@@ -115,7 +122,7 @@ class Engine:
             self.customers,
             self.log.rows,
             self.log.cursor,
-            self._actions(actions),
+            self.checked(actions),
             self.rules,
             self.key,
         )

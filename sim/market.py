@@ -51,9 +51,8 @@ class FirmAgent(mesa.Agent):  # type: ignore[misc]
 
     def step(self) -> None:
         """Set the market's actions for this week."""
-        self.model.actions[:] = (
-            0 if self.decider is None else self.decider.decide(self.model.firm_view())
-        )
+        chosen = None if self.decider is None else self.decider.decide(self.model.firm_view())
+        self.model.actions[:] = self.model.engine.checked(chosen)
 
 
 class LoyaltyMarket(mesa.Model):  # type: ignore[misc]

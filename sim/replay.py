@@ -5,7 +5,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from agents.compiled import parallel_kernel
-from agents.profile import PURCHASE, fold, week_close
+from agents.profile import JOIN, PURCHASE, fold, week_close
 from agents.records import ACCOUNT, EVENT, OUTCOME, PROFILE, SECONDS_PER_WEEK
 from sim.programme import close_programme_week, qualify
 from sim.scenario import WEEKS_PER_YEAR
@@ -26,7 +26,7 @@ def _replay(events, start, weeks, first_week, profile, account, outcome, rules, 
                 fold(
                     profile[row], event.kind, event.time, event.code, event.channel, event.amount
                 )
-                if status_match and event.kind == PURCHASE:
+                if status_match and (event.kind == PURCHASE or event.kind == JOIN):
                     qualify(
                         account[row], profile[row], log, cursor,
                         np.uint64(row), event.time, week, event.amount,
@@ -60,8 +60,9 @@ def replay(
     rules
         Filter, calendar and programme.
     status_match
-        Derive qualifying spend and tier from the purchases themselves, for a log from before the
-        programme: members start in the tier their spend deserves, with no points.
+        Derive qualifying spend and tier from the baskets themselves, that of joining included,
+        for a log from before the programme: members start in the tier their spend deserves, with
+        no points.
 
     Returns
     -------

@@ -155,6 +155,11 @@ class GovernedPolicy:
         self.last = decision
         return decision.executed
 
+    def finish(self, view: FirmView) -> None:
+        """Audit what the last week settled."""
+        if self.audit is not None:
+            self.audit.settled_week(view.outcome)
+
     @property
     def override_rate(self) -> float:
         """Share of proposals so far that were not executed as proposed."""

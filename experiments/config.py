@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from agents.behaviour import ResponseParameters
 from agents.errors import InputError
+from agents.population import MembershipParameters
 from envs.constraints import ConstraintParameters
 from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters
@@ -72,6 +73,7 @@ class DataConfig:
     sample: Literal["all", "published"]
     max_customers: int | None
     contactable: Literal["campaigns", "all"]
+    origin: Literal["first_purchase", "log_start"]
     world: str
 
     def __post_init__(self) -> None:
@@ -95,8 +97,8 @@ class CalibrationConfig:
     """How the posterior is fitted; 'auto' chooses by what the log shows."""
 
     method: Literal["map"]
-    model: Literal["auto", "pareto_nbd", "drifting"]
-    spend: Literal["auto", "gamma", "lognormal"]
+    model: Literal["auto", "pareto_nbd", "drift"]
+    spend: Literal["auto", "gamma_gamma", "lognormal_gamma"]
     draws: int
 
     def __post_init__(self) -> None:
@@ -105,11 +107,17 @@ class CalibrationConfig:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Surroundings of the customers: what a sale earns, and the season."""
+    """Surroundings of the customers: what a sale earns, the season, who enrols and consents.
+
+    ``close_account_probability`` is the share of leavers who close their account, which is all
+    that a firm observes of leaving.
+    """
 
     name: str
     contribution_margin: float
+    close_account_probability: float
     season: SeasonParameters
+    membership: MembershipParameters
 
     def __post_init__(self) -> None:
         margin = self.contribution_margin
@@ -132,10 +140,11 @@ class TrainConfig:
     gae_lambda: float
     clip_range: float
     network: tuple[int, ...]
+    pool: int
     responses: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for name in ("total_steps", "environments", "rollout_length", "batch_size", "epochs"):
+        for name in ("total_steps", "environments", "rollout_length", "batch_size", "epochs", "pool"):
             value = getattr(self, name)
             _check(value >= 1, name, value, "at least 1")
         _check(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0, to 1")

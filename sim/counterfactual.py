@@ -52,6 +52,8 @@ class PairedRun:
         Offer cost settled on purchases that the customer made without offers too, shape (n,),
         minor units. Under the monotone coupling the first ``k`` purchases of a week exist in
         both branches where the control made at least ``k``.
+    weekly_lift
+        Mean profit per customer above the control in each week, minor units, shape (weeks,).
     group
         Group of each customer, for audits.
     """
@@ -59,6 +61,7 @@ class PairedRun:
     treated: BranchTotals
     control: BranchTotals
     deadweight: NDArray[np.int64]
+    weekly_lift: NDArray[np.float64]
     group: NDArray[np.uint8]
 
 
@@ -88,6 +91,12 @@ class _Sums:
         return BranchTotals(**values, alive=customers.state["alive"] > 0, active=recent > 0)
 
 
+def _week_profit(market: LoyaltyMarket) -> float:
+    totals = market.totals
+    assert totals is not None
+    return totals.margin - totals.cash_cost - totals.liability_change / MICRO
+
+
 def paired_run(
     world: World,
     customers: Customers,
@@ -114,6 +123,7 @@ def paired_run(
     control = LoyaltyMarket(world, customers.take(everyone), key)
     sums = _Sums(customers.n), _Sums(customers.n)
     deadweight = np.zeros(customers.n, np.int64)
+    weekly_lift = np.zeros(weeks)
     for week in range(weeks):
         treated.step()
         control.step()
@@ -124,16 +134,18 @@ def paired_run(
         anyway = np.minimum(redeemed, without["purchases"])
         cost = (with_offers["settled"] - with_offers["contact_cost"]).astype(np.int64)
         deadweight += np.where(redeemed > 0, cost * anyway // np.maximum(redeemed, 1), 0)
+        weekly_lift[week] = (
+            _week_profit(treated) - _week_profit(control)
+        ) / customers.n
         if tell is not None:
             tell()
-    for market in (treated, control):
-        imbalances = market.ledger.imbalances(market.customers)
-        if imbalances:
-            raise AssertionError(f"the books do not balance: {imbalances}")
+    treated.finish()
+    control.finish()
     return PairedRun(
         sums[0].totals(treated.customers),
         sums[1].totals(control.customers),
         deadweight,
+        weekly_lift,
         customers.account["group"].copy(),
     )
 

@@ -202,6 +202,15 @@ def write_bundle(
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
 
 
+def replace_model_card(folder: Path, model_card: str) -> None:
+    """Write another model card into a bundle and bring the manifest's hash in line."""
+    (folder / "MODEL_CARD.md").write_text(model_card, encoding="utf-8")
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["sha256"]["MODEL_CARD.md"] = _sha256(folder / "MODEL_CARD.md")
+    path.write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle that was checked: its session, world, constraints and manifest."""

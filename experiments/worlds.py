@@ -1,0 +1,66 @@
+"""From configuration and posterior to worlds and cohorts."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from agents.calibration.posterior import Posterior
+from agents.population import draw_population, dynamics_from, filter_from
+from agents.records import Customers
+from agents.rng import SeedRole, derive_seed
+from experiments.config import DemoConfig, response_world
+from sim.market import LoyaltyMarket
+from sim.scenario import WEEKS_PER_YEAR
+from sim.week import World
+
+# Customers of different roles never share an id.
+FIRST_ID = {"population": 0, "train": 1_000_000_000, "evaluate": 2_000_000_000}
+
+
+def build_world(config: DemoConfig, posterior: Posterior, response: str) -> World:
+    """The market under one response world."""
+    return World(
+        response_world(config, response),
+        dynamics_from(
+            posterior, close_account_probability=config.world.close_account_probability
+        ),
+        filter_from(posterior),
+        config.world.season,
+        config.programme,
+        config.offers,
+        config.world.contribution_margin,
+    )
+
+
+def week_of_year(start_day: int) -> int:
+    """Row of the calendar for a day of the year (1-366)."""
+    return ((start_day - 1) // 7) % WEEKS_PER_YEAR
+
+
+def draw_customers(
+    config: DemoConfig, posterior: Posterior, role: SeedRole, n: int
+) -> Customers:
+    """Customers of a role (population, train or evaluate), disjoint from the others'."""
+    return draw_population(
+        posterior,
+        n,
+        derive_seed(config.seed, "population"),
+        config.world.membership,
+        first_id=FIRST_ID[role],
+    )
+
+
+def warm_up(
+    world: World,
+    customers: Customers,
+    key: np.uint64,
+    weeks: int,
+    tell: Callable[[], None] | None = None,
+) -> LoyaltyMarket:
+    """Run the programme without offers, so that profiles and balances have a history."""
+    market = LoyaltyMarket(world, customers, key)
+    for _ in range(weeks):
+        market.step()
+        if tell is not None:
+            tell()
+    return market

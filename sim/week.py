@@ -108,6 +108,8 @@ def open_offer(traits, state, account, profile, outcome, log, cursor, action, ru
     offer = rules.offers[chosen.offer]
     time = np.int64(state.week) * SECONDS_PER_WEEK
     outcome.action = action
+    if account.offer > 0:  # masks forbid it; a branch may still ask
+        release(account, outcome)
     account.offer = chosen.offer + 1
     account.offer_weeks_left = offer.weeks
     account.offer_uses_left = offer.uses

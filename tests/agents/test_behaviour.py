@@ -199,6 +199,15 @@ def test_baskets_average_to_the_mean_spend_and_keep_their_luck_when_it_moves(fam
     same_within_error(amounts[:, 0].astype(float), mean)
 
 
+@pytest.mark.parametrize(("mean", "cents"), [(2.49, 2), (2.5, 3), (3.5, 4), (0.3, 1)])
+def test_a_basket_is_rounded_half_up_and_at_least_one_cent(mean: float, cents: int) -> None:
+    who = customer()
+    who.traits["spend_shape"] = 0.0  # no spread: the draw is 1
+    record = behaviour_record(ResponseParameters(), Dynamics(spend_family="lognormal"))[0]
+    expected = Intensities(1.0, 0.1, mean, 0.0, 0.0, 0.0, 0.0)
+    assert basket(expected, who.traits, record, block(KEY, np.uint64(1), 0, 5, 0, 0), KEY) == cents
+
+
 def test_a_basket_is_capped() -> None:
     who = customer()
     record = behaviour_record(ResponseParameters(), Dynamics(max_basket=500.0))[0]

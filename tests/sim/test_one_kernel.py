@@ -111,6 +111,14 @@ def test_another_purchase_moves_no_other_basket(population) -> None:
     assert base == {address: more[address] for address in base}
 
 
+def test_every_purchase_of_a_week_has_a_basket_of_its_own(population) -> None:
+    found = baskets(plain(), population(400))
+    seconds = [address for address in found if address[2] == 1]
+    assert len(seconds) > 500
+    same = [found[who, week, 0] == found[who, week, 1] for who, week, _ in seconds]
+    assert np.mean(same) < 0.02
+
+
 def test_a_mechanism_that_moves_the_mean_keeps_the_luck_of_every_basket(population) -> None:
     base = baskets(plain(), population(400))
     twice = SeasonParameters(christmas_weeks=52, christmas_spend=1.0)

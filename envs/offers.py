@@ -63,7 +63,8 @@ class OfferTask:
     worlds
         Worlds that differ in their response only; an episode lives in one of them, never told.
     pool
-        Customers who start episodes, all at one week, usually after a warm-up.
+        Customers who start episodes, all at one week, usually after a warm-up; those who have
+        closed their account are passed over.
     constraints
         Masks always bind. The offer budget is shared by all rows of a vector environment, so a
         single customer's environment does without.
@@ -83,8 +84,8 @@ class OfferTask:
     def __post_init__(self) -> None:
         if not self.worlds:
             raise ValueError("worlds is empty: give at least one")
-        if self.pool.n < 1:
-            raise ValueError("pool has no customers")
+        if not (self.pool.account["closed"] == 0).any():
+            raise ValueError("pool has no customer with an open account")
         if self.horizon < 1:
             raise ValueError(f"horizon={self.horizon} must be at least 1")
 
@@ -178,7 +179,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self._shadow_price = 0.0
         self._settled = 0
         self._weeks = 0
-        start = np.zeros(num_envs, np.int64)
+        self._starts = np.flatnonzero(self.task.pool.account["closed"] == 0)
+        start = np.full(num_envs, self._starts[0])
         # One engine per response world; rows are dealt to worlds once, by number.
         self._parts = [self._rows[at :: len(self._rules)] for at in range(len(self._rules))]
         self.customers = self.task.pool.take(start)
@@ -272,8 +274,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             return
         episode = self._episode[rows]
         replica = 1 + episode * self.num_envs + rows
-        pick = _hash(self._key, replica) % np.uint64(self.task.pool.n)
-        source = self.task.pool.take(pick.astype(np.int64))
+        pick = _hash(self._key, replica) % np.uint64(self._starts.size)
+        source = self.task.pool.take(self._starts[pick.astype(np.int64)])
         source.state["replica"] = replica.astype(np.uint32)
         self.customers.put(rows, source)
         if self._twins is not None:

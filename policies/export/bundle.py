@@ -7,6 +7,8 @@ anything else on this machine is refused at load: training and serving cannot dr
 import dataclasses
 import hashlib
 import json
+import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,15 +121,23 @@ def export_onnx(model: ScoringModel, path: Path) -> None:
     """Write the model as ONNX, any number of rows."""
     n_actions = int(model.values.get_buffer("noise").shape[0])
     rows = torch.export.Dim("rows")
-    program = torch.onnx.export(
-        model.eval(),
-        (torch.zeros(2, N_FEATURES), torch.ones(2, n_actions, dtype=torch.bool)),
-        input_names=["observation", "mask"],
-        output_names=list(OUTPUTS),
-        dynamic_shapes=({0: rows}, {0: rows}),
-        dynamo=True,
-        verbose=False,
-    )
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)  # it warns of every library that is not installed
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model.eval(),
+                (torch.zeros(2, N_FEATURES), torch.ones(2, n_actions, dtype=torch.bool)),
+                input_names=["observation", "mask"],
+                output_names=list(OUTPUTS),
+                dynamic_shapes=({0: rows}, {0: rows}),
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        exporter.setLevel(level)
     program.save(str(path))
 
 

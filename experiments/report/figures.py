@@ -127,7 +127,7 @@ def forest_span(results: Sequence[Row]) -> tuple[float, float] | None:
     values = [0.0]
     for row in results:
         values += [end for end in (margin(row), *_ends(row)) if end is not None]
-    return _padded(values, 0.06, 0.22)
+    return _padded(values, 0.06, 0.3)
 
 
 def cumulative(

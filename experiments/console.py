@@ -29,12 +29,12 @@ from experiments.report.wording import (
     number_or_none,
     part,
     percent,
-    plain,
     points_of_percent,
     policy_name,
     response_name,
     rows,
     significant,
+    statistic_name,
 )
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def _match_table(summary: Mapping[str, Any]) -> "Table":
     )
     for row in rows(summary, "observed_vs_simulated"):
         table.add_row(
-            plain(row.get("statistic")),
+            statistic_name(row.get("statistic")),
             significant(row.get("observed")),
             significant(row.get("simulated")),
             percent(relative_difference(row), 1, sign=True),

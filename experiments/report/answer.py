@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 Standing = Literal["gain", "loss", "open", "unknown"]
 _SUPPOSITIONS = {
     "null": "If offers change nothing",
-    "literature": "If offers work as published studies suggest",
+    "literature": "If offers work as assumed after the literature",
 }
 
 

@@ -33,6 +33,7 @@ from experiments.report.wording import (
     response_name,
     rows,
     significant,
+    statistic_name,
     texts,
     yes_no,
 )
@@ -45,11 +46,12 @@ def tested(summary: Summary) -> Markup:
     programme, currency = part(summary, "programme"), currency_of(summary)
     constraints = part(summary, "constraints")
     weekly = constraints.get("offer_budget_weekly")
+    customers = f"{decimal(part(summary, 'evaluation').get('customers'))} test customers"
     budget = (
         "No offer budget."
         if number_or_none(weekly) is None
-        else f"Offer budget: {money(weekly, currency)} a week, reserved in full when an offer is "
-        "made, so that no luck can overspend it."
+        else f"Offer budget: {money(weekly, currency)} a week for {customers}, reserved in full "
+        "when an offer is made, so that no luck can overspend it."
     )
     limits = [
         budget,
@@ -107,6 +109,7 @@ def tested(summary: Summary) -> Markup:
                             money(offer.get("commitment"), currency, 2),
                         ]
                         for offer in rows(summary, "offer_table")
+                        if offer.get("action") != 0
                     ],
                 ),
             ),
@@ -159,7 +162,7 @@ def population(summary: Summary) -> Markup:
                     "",
                     [
                         [
-                            plain(row.get("statistic")),
+                            statistic_name(row.get("statistic")),
                             significant(row.get("observed")),
                             significant(row.get("simulated")),
                             percent(figures.relative_difference(row), 1, sign=True),
@@ -229,8 +232,8 @@ def market(summary: Summary) -> Markup:
             ),
             figure(
                 "Tiers",
-                figures.bars(values.get("tier_share"), "Share of customers", ".1%"),
-                "Share of customers in each tier at the end.",
+                figures.bars(values.get("tier_share"), "Share of members", ".1%"),
+                "Share of members in each tier at the end.",
             ),
         ),
     )
@@ -288,7 +291,7 @@ def scored(summary: Summary) -> Markup:
         side_by_side(
             figure(
                 "Offers",
-                figures.bars(values.get("by_offer"), "Customers"),
+                figures.bars(_named_offers(values.get("by_offer")), "Customers"),
                 "Customers by the offer they get.",
             ),
             figure(
@@ -304,3 +307,13 @@ def _named_limits(counts: object) -> object:
     if not isinstance(counts, Mapping):
         return None
     return {"nothing" if name == "none" else name: count for name, count in counts.items()}
+
+
+def _named_offers(counts: object) -> object:
+    if not isinstance(counts, Mapping):
+        return None
+    parted = {label: str(label).partition("/") for label in counts}
+    return {
+        f"{plain(offer)} by {channel}" if channel else plain(offer): counts[label]
+        for label, (offer, _, channel) in parted.items()
+    }

@@ -16,6 +16,7 @@ from experiments.report.wording import (
     plain,
     policy_name,
     rows,
+    statistic_name,
 )
 
 Figure = dict[str, Any]
@@ -183,7 +184,7 @@ def relative_difference(row: Row) -> float | None:
 def match(statistics: Sequence[Row]) -> Figure | None:
     """Relative difference of each statistic; beyond the edge, an arrow at the edge."""
     known = [
-        (label(plain(row.get("statistic"))), value)
+        (label(statistic_name(row.get("statistic"))), value)
         for row in statistics
         if (value := relative_difference(row)) is not None
     ]

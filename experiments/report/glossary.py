@@ -19,8 +19,8 @@ TERMS = (
     (
         "Response world",
         "An assumption on what offers do to behaviour. “Offers change nothing” (null): customers "
-        "redeem what they get and buy as they would have. “Published effects” (literature): sizes "
-        "reported in studies.",
+        "redeem what they get and buy as they would have. “Literature effects”: sizes assumed "
+        "after published studies; “What was put in” says how well each is known.",
     ),
     (
         "Reserved",

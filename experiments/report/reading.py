@@ -49,7 +49,7 @@ def assumptions(summary: Summary) -> Markup:
             "Assumptions",
             [
                 Column("What", "text"),
-                Column("Value"),
+                Column("Value", "text"),
                 Column("Known by", "text"),
                 Column("Source", "text"),
             ],

@@ -4,7 +4,9 @@ Whatever has no value (None, not a number, infinite) is written '–', so nothin
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 NOTHING = "–"
@@ -18,18 +20,30 @@ _POLICIES = {
     "triggers": "Triggers",
     "maskable_ppo": "MaskablePPO",
 }
-_RESPONSES = {"null": "Offers change nothing", "literature": "Published effects"}
+_STATISTICS = {
+    "weekly_purchases": "Purchases per week",
+    "share_of_zeros": "Weeks without purchase",
+    "variance_over_mean": "Variance / mean",
+    "top_20_share": "Spend of the top 20 %",
+    "basket_mean": "Basket, mean",
+    "basket_median": "Basket, median",
+    "annual_spend_mean": "Annual spend, mean",
+    "annual_spend_cv": "Annual spend, sd / mean",
+}
+_RESPONSES = {"null": "Offers change nothing", "literature": "Literature effects"}
 
 
 def number_or_none(value: object) -> float | None:
     """A finite float, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return None
-    return float(value) if math.isfinite(value) else None
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def numbers(values: object) -> list[float | None]:
     """A series for a figure: what is no number is a gap."""
+    values = values.tolist() if hasattr(values, "tolist") else values
     if not isinstance(values, Sequence) or isinstance(values, str):
         return []
     return [number_or_none(value) for value in values]
@@ -144,6 +158,14 @@ def policy_name(name: object) -> str:
 def response_name(name: object) -> str:
     """A response world for a reader."""
     return _RESPONSES.get(str(name), f"World {plain(name)}")
+
+
+def statistic_name(name: object) -> str:
+    """A statistic of a log for a reader."""
+    lag = re.fullmatch(r"(?:auto)?correlation_(\d+)(?:_weeks)?", str(name))
+    if lag is not None:
+        return f"Correlation {lag[1]} weeks apart"
+    return _STATISTICS.get(str(name), plain(name))
 
 
 def plain(name: object) -> str:

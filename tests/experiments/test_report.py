@@ -9,11 +9,19 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.report import render_report
 from experiments.report.answer import decision, headline, world_answers
-from experiments.report.wording import money, percent, plain, points_of_percent, significant
+from experiments.report.wording import (
+    money,
+    percent,
+    plain,
+    points_of_percent,
+    significant,
+    statistic_name,
+)
 
 POLICIES = {  # name: (mean, half width) in the null and in the literature world; all made up
     "no_offers": ((0.0, 0.0), (0.0, 0.0)),
@@ -102,7 +110,7 @@ def sample_summary() -> dict[str, Any]:
         "offers": "offers.csv",
         "offer_table": [
             {
-                "action": 1 + at,
+                "action": at,
                 "offer": offer,
                 "channel": channel,
                 "kind": kind,
@@ -110,6 +118,7 @@ def sample_summary() -> dict[str, Any]:
             }
             for at, (offer, channel, kind, commitment) in enumerate(
                 (
+                    ("nothing", "", "none", 0.0),
                     ("discount_5", "email", "discount", 3.01),
                     ("discount_15", "email", "discount", 9.01),
                     ("bonus_points", "push", "points", 2.0),
@@ -156,9 +165,9 @@ def sample_summary() -> dict[str, Any]:
             "budget": 308.5,
             "by_offer": {
                 "nothing": 913,
-                "bonus_points by push": 170,
-                "free_item by push": 101,
-                "discount_5 by email": 50,
+                "bonus_points/push": 170,
+                "free_item/push": 101,
+                "discount_5/email": 50,
             },
             "by_binding": {"none": 840, "consent": 301, "offer_budget": 81, "vulnerable": 12},
         },
@@ -340,9 +349,9 @@ def test_markup_in_the_data_stays_text() -> None:
 
 def test_the_headline_names_the_winner_and_what_it_loses_where_offers_do_nothing() -> None:
     assert headline(sample_summary()) == (
-        "If offers work as published studies suggest, MaskablePPO is shown to beat doing nothing: "
-        "+$1.46 per customer. If offers change nothing, no policy is shown to beat doing nothing, "
-        "and MaskablePPO loses $0.72 per customer."
+        "If offers work as assumed after the literature, MaskablePPO is shown to beat doing "
+        "nothing: +$1.46 per customer. If offers change nothing, no policy is shown to beat "
+        "doing nothing, and MaskablePPO loses $0.72 per customer."
     )
 
 
@@ -383,6 +392,23 @@ def test_the_null_world_says_that_spending_is_wasted_and_that_a_gain_is_an_error
     assert "Shown to lose money, per customer: Blanket ($3.11), Random ($1.83)" in null
     assert "whatever is spent is wasted" in null
     assert "cannot be real" in " ".join(world_answers(with_margins(blanket=(3.0, 1.0)))[1][1])
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    summary = sample_summary()
+    summary["scored"]["with_offer"] = np.int64(4321)
+    summary["evaluation"]["customers"] = np.int32(8765)
+    summary["market"]["liability"] = np.arange(104.0)
+    page = Page(render_report(summary))
+    assert "4,321 get an offer" in page.text
+    assert "8,765" in page.text
+    assert len(page.figures) == 13
+
+
+def test_offers_are_named_and_doing_nothing_is_none_of_them(page: Page) -> None:
+    assert "Nothing" not in page.row_heads
+    (offers,) = (figure for figure in page.figures if "Bonus points by push" in str(figure))
+    assert "Nothing" in offers["data"][0]["y"]
 
 
 def test_broken_constraints_are_loud() -> None:
@@ -447,7 +473,10 @@ def test_the_report_is_a_function_of_the_summary_alone(text: str) -> None:
         (significant(0.04567), "0.0457"),
         (significant(1.2e-6, 2), "1.2e−06"),
         (significant(True), "–"),
-        (plain("top_20_share"), "Top 20 share"),
+        (statistic_name("autocorrelation_44_weeks"), "Correlation 44 weeks apart"),
+        (statistic_name("correlation_4"), "Correlation 4 weeks apart"),
+        (statistic_name("share_of_zeros"), "Weeks without purchase"),
+        (plain("free_item"), "Free item"),
         (plain("Complete Journey 2017"), "Complete Journey 2017"),
     ],
 )

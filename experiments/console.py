@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 100
-_MARKS = {"gain": "●", "loss": "■", "open": "○", "unknown": ""}
+_MARKS = {"gain": "●", "loss": "■", "open": "○", "idle": "", "unknown": ""}
 
 
 class Progress:

@@ -24,7 +24,7 @@ from experiments.report.wording import (
 )
 
 Row = Mapping[str, Any]
-Standing = Literal["gain", "loss", "open", "unknown"]
+Standing = Literal["gain", "loss", "open", "idle", "unknown"]
 _SUPPOSITIONS = {
     "null": "If offers change nothing",
     "literature": "If offers work as assumed after the literature",
@@ -39,7 +39,9 @@ class Statement(NamedTuple):
 
 
 def standing(row: Row) -> Standing:
-    """What the interval of the incremental margin shows."""
+    """What the interval of the incremental margin shows; idle: no offer was made at all."""
+    if number_or_none(row.get("contacts_per_customer")) == 0:
+        return "idle"
     low, high = number_or_none(row.get("ci_low")), number_or_none(row.get("ci_high"))
     if low is None or high is None:
         return "unknown"
@@ -176,6 +178,10 @@ def _response(row: Row) -> str:
     return str(row.get("response") or NOTHING)
 
 
+def _made_offers(row: Row) -> bool:
+    return row.get("policy") != "no_offers" and standing(row) != "idle"
+
+
 def _policies(summary: Row) -> list[Row]:
     return rows(summary, "policies")
 
@@ -184,7 +190,7 @@ def _ranked(summary: Row, response: str) -> list[Row]:
     rated = [
         (value, row)
         for row in world_rows(summary, response)
-        if row.get("policy") != "no_offers" and (value := margin(row)) is not None
+        if _made_offers(row) and (value := margin(row)) is not None
     ]
     return [row for _, row in sorted(rated, key=lambda pair: -pair[0])]
 
@@ -218,9 +224,16 @@ def _verdict(summary: Row, response: str) -> str:
 
 def _world_sentences(summary: Row, response: str) -> list[str]:
     ranked = _ranked(summary, response)
+    idle = [
+        policy_name(row.get("policy"))
+        for row in world_rows(summary, response)
+        if row.get("policy") != "no_offers" and standing(row) == "idle"
+    ]
+    silent = [f"No offers were made by {join(idle)}."] if idle else []
     if not ranked:
-        return ["No policy that makes offers was evaluated here."]
-    return [*_best_sentences(summary, ranked), *_loss_sentences(summary, response, ranked)]
+        return ["No policy that makes offers was evaluated here.", *silent]
+    best = _best_sentences(summary, ranked)
+    return [*best, *_loss_sentences(summary, response, ranked), *silent]
 
 
 def _best_sentences(summary: Row, ranked: list[Row]) -> list[str]:
@@ -232,6 +245,7 @@ def _best_sentences(summary: Row, ranked: list[Row]) -> list[str]:
     zero = {
         "gain": " The interval excludes zero.",
         "loss": " The interval lies below zero.",
+        "idle": "",
         "open": " The interval includes zero: no difference from doing nothing is shown.",
         "unknown": "",
     }[standing(best)]

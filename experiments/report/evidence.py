@@ -133,7 +133,7 @@ def population(summary: Summary) -> Markup:
         worst, row = max(known, key=lambda pair: pair[0])
         verdict = (
             f"{near} of {len(known)} statistics lie within 10 % of the log; the farthest is "
-            f"“{plain(row.get('statistic'))}”, {percent(worst)} off."
+            f"“{statistic_name(row.get('statistic'))}”, {percent(worst)} off."
         )
     return section(
         "match",
@@ -232,7 +232,7 @@ def market(summary: Summary) -> Markup:
             ),
             figure(
                 "Tiers",
-                figures.bars(values.get("tier_share"), "Share of members", ".1%"),
+                figures.bars(values.get("tier_share"), "Share of members", ".1%", ranked=False),
                 "Share of members in each tier at the end.",
             ),
         ),

@@ -43,6 +43,7 @@ _MARKS: dict[Standing, tuple[str, str]] = {  # colour, symbol
     "gain": (_BLUE, "circle"),
     "loss": (_VERMILLION, "square"),
     "open": (_GREY, "circle-open"),
+    "idle": (_GREY, "circle-open"),
     "unknown": (_GREY, "x-thin-open"),
 }
 
@@ -285,8 +286,8 @@ def training(history: object, key: str, unit: str, scale: float = 1.0) -> Figure
     return {"data": [trace], "layout": _layout("Steps (customer-weeks)", unit)}
 
 
-def bars(counts: object, unit: str, digits: str = ",d") -> Figure | None:
-    """Horizontal bars, the largest on top."""
+def bars(counts: object, unit: str, digits: str = ",d", ranked: bool = True) -> Figure | None:
+    """Horizontal bars, the largest on top or, unless ranked, the last on top."""
     known = [
         (label(plain(name)), value)
         for name, count in (counts.items() if isinstance(counts, Mapping) else ())
@@ -311,7 +312,7 @@ def bars(counts: object, unit: str, digits: str = ",d") -> Figure | None:
     layout["yaxis"]["showgrid"] = False
     layout["yaxis"] |= {
         "type": "category",
-        "categoryorder": "total ascending",
+        "categoryorder": "total ascending" if ranked else "trace",
     }
     largest = max(value for _, value in known)
     layout["xaxis"]["range"] = [0, 1.22 * largest if largest > 0 else 1]

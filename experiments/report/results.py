@@ -41,6 +41,7 @@ _STANDINGS = {
     "gain": "● gain",
     "loss": "■ loss",
     "open": "○ not established",
+    "idle": "no offers made",
     "unknown": NOTHING,
 }
 

@@ -164,7 +164,7 @@ def statistic_name(name: object) -> str:
     """A statistic of a log for a reader."""
     lag = re.fullmatch(r"(?:auto)?correlation_(\d+)(?:_weeks)?", str(name))
     if lag is not None:
-        return f"Correlation {lag[1]} weeks apart"
+        return f"Correlation {count_of(int(lag[1]), 'week')} apart"
     return _STATISTICS.get(str(name), plain(name))
 
 

@@ -386,6 +386,17 @@ def test_overlap_is_said_and_separation_too() -> None:
     assert "lies above all others; next is Triggers" in " ".join(world_answers(clear)[0][1])
 
 
+def test_a_policy_that_made_no_offers_is_not_called_the_best() -> None:
+    summary = sample_summary()
+    row = summary["policies"][3]
+    assert row["policy"] == "rfm_rules"
+    row |= policy_row("no_offers", "null", 0.0, 0.0) | {"policy": "rfm_rules"}
+    null = world_answers(summary)[1][1]
+    assert null[1].startswith("Closest to it comes Triggers")
+    assert null[-1] == "No offers were made by RFM rules."
+    assert "no offers made" in Page(render_report(summary)).text
+
+
 def test_the_null_world_says_that_spending_is_wasted_and_that_a_gain_is_an_error() -> None:
     null = " ".join(world_answers(sample_summary())[1][1])
     assert "Doing nothing has the highest estimate." in null

@@ -91,7 +91,7 @@ class Dynamics:
     """How customers move on their own, from the posterior and the world.
 
     ``drift_sd`` is the stationary sd of the log rate, ``drift_weeks`` its time constant;
-    0 weeks switches drift off.
+    0 weeks switches drift off. ``max_basket`` caps a basket, in minor units.
     """
 
     drift_sd: float = 0.0
@@ -99,11 +99,13 @@ class Dynamics:
     spend_family: str = "gamma"
     log_rate_centre: float = 0.0
     close_account_probability: float = 0.1
-    max_basket: float = 1e7
+    max_basket: float = 8e6
 
     def __post_init__(self) -> None:
         check_range("drift_sd", self.drift_sd, 0.0, 5.0)
         check_range("drift_weeks", self.drift_weeks, 0.0, 1e6)
+        # 255 baskets a week must fit 32-bit minor units.
+        check_range("max_basket", self.max_basket, 1.0, 8e6)
         check_range("close_account_probability", self.close_account_probability, 0.0, 1.0)
         if self.spend_family not in SPEND_FAMILIES:
             raise ValueError(f"spend_family={self.spend_family!r}: choose one of {SPEND_FAMILIES}")
@@ -120,12 +122,29 @@ class Dynamics:
 
 
 _SCALARS = (
-    "offer_log_rate_sd redemption_sd redemption_rate_slope tier_log_rate tier_log_hazard "
-    "goal_gradient momentum_log_rate momentum_keep pull_forward pull_forward_keep "
-    "fatigue_log_rate fatigue_log_hazard fatigue_keep reward_log_hazard reward_keep "
-    "opt_out_per_contact points_use_probability drift_keep drift_step log_rate_centre "
-    "close_account_probability max_basket"
-).split()
+    "offer_log_rate_sd",
+    "redemption_sd",
+    "redemption_rate_slope",
+    "tier_log_rate",
+    "tier_log_hazard",
+    "goal_gradient",
+    "momentum_log_rate",
+    "momentum_keep",
+    "pull_forward",
+    "pull_forward_keep",
+    "fatigue_log_rate",
+    "fatigue_log_hazard",
+    "fatigue_keep",
+    "reward_log_hazard",
+    "reward_keep",
+    "opt_out_per_contact",
+    "points_use_probability",
+    "drift_keep",
+    "drift_step",
+    "log_rate_centre",
+    "close_account_probability",
+    "max_basket",
+)
 
 BEHAVIOUR = record_dtype(
     (
@@ -288,6 +307,4 @@ def begin_week(state, behaviour):  # type: ignore[no-untyped-def]
 def end_week(state, behaviour, drift_word):  # type: ignore[no-untyped-def]
     """Move the Ornstein-Uhlenbeck log rate by one week (exact discretisation)."""
     if behaviour.drift_step > 0.0:
-        state.drift = behaviour.drift_keep * state.drift + behaviour.drift_step * normal(
-            drift_word
-        )
+        state.drift = behaviour.drift_keep * state.drift + behaviour.drift_step * normal(drift_word)

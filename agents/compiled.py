@@ -41,10 +41,9 @@ def kernel_digest(root: Path | None = None) -> str:
 def cache_folder() -> Path:
     """Folder of the compiled kernels of exactly these sources (``LOYALTYLAB_CACHE`` moves it)."""
     base = os.environ.get("LOYALTYLAB_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME")
     if base is None:
-        base = os.path.join(
-            os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "loyaltylab"
-        )
+        base = str((Path(home) if home else Path.home() / ".cache") / "loyaltylab")
     return Path(base) / "kernels" / kernel_digest()
 
 

@@ -42,6 +42,7 @@ class PointsReason(IntEnum):
 JOIN, PURCHASE, CONTACT, OPEN, REDEEM_OFFER, POINTS, TIER, QUALIFY, OPT_OUT, CLOSE_ACCOUNT = (
     int(kind) for kind in EventKind
 )
+LAST_USE = 1  # in the channel of REDEEM_OFFER: no use is left
 EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 
 _FAST_KEEP = math.exp(-1.0 / 4.0)
@@ -111,6 +112,8 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         profile.opened[channel] += 1
     elif kind == REDEEM_OFFER:
         profile.redeemed[code] += 1
+        if channel == LAST_USE:
+            profile.offer_ended = 1
     elif kind == TIER:
         profile.tier = code
     elif kind == OPT_OUT:
@@ -164,10 +167,22 @@ def _half_gap(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _half_integral(high, low, log_ratio, sag, middle, span):  # type: ignore[no-untyped-def]
+    """Mean over a time ``span`` of a nearly exponential fall from ``high`` to ``low``, per time.
+
+    ``sag`` is its mean relative to the exact exponential, ``middle`` the time at mid-span.
+    """
+    mean = 0.5 * (high + low) if log_ratio < 1e-6 else (high - low) / log_ratio
+    inverse = 1.0 / middle
+    step = inverse * span
+    return inverse * (mean * sag * (1.0 + step * step / 12.0) + step * (high - low) / 12.0)
+
+
+@kernel
 def _advance_filter(profile, parameters, begin, exposure):  # type: ignore[no-untyped-def]
     """One week of the P(alive) recursion; ``begin`` is the share of the week before joining.
 
-    Exact for Pareto/NBD up to one Simpson step over the quiet end of the week.
+    Exact for Pareto/NBD up to integrating each half of the week's quiet end as an exponential.
     """
     purchases = profile.week_purchases
     count = profile.effective_repeats * parameters.keep + purchases
@@ -185,17 +200,21 @@ def _advance_filter(profile, parameters, begin, exposure):  # type: ignore[no-un
     aged = quiet / dropout
     log_growth = shape * _log1p(exposed) + parameters.dropout_shape * _log1p(aged)
     # From the middle to the end: half of it, less the curvature of the logarithm.
-    log_half = 0.5 * log_growth - (
-        shape * _half_gap(exposed) + parameters.dropout_shape * _half_gap(aged)
-    )
-    growth = math.exp(min(log_growth, 60.0))
+    gap = shape * _half_gap(exposed) + parameters.dropout_shape * _half_gap(aged)
+    log_half = min(0.5 * log_growth - gap, 60.0)
+    log_growth = min(log_growth, 60.0)
+    growth = math.exp(log_growth)
+    half = math.exp(log_half)
+    # The odds of surviving fall almost exponentially and the hazard almost linearly: each half
+    # of the quiet time is integrated as an exponential, less its curvature, times a line.
+    span = 0.5 * quiet
+    sag = 1.0 - gap / 6.0
     died = (
-        (quiet / 6.0)
+        span
         * parameters.dropout_shape
         * (
-            growth / dropout
-            + 4.0 * math.exp(min(log_half, 60.0)) / (dropout + 0.5 * quiet)
-            + 1.0 / (dropout + quiet)
+            _half_integral(growth, half, log_growth - log_half, sag, dropout + 0.5 * span, span)
+            + _half_integral(half, 1.0, log_half, sag, dropout + 1.5 * span, span)
         )
     )
     profile.dead_odds = min(odds * growth + died, _MAX_ODDS)
@@ -228,7 +247,10 @@ def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-
     )
     profile.week_purchases = 0
     profile.week_revenue = 0
-    if profile.offer_weeks_left > 0:
+    if profile.offer_ended or profile.closed:
+        profile.offer_weeks_left = 0
+        profile.offer_ended = 0
+    elif profile.offer_weeks_left > 0:
         profile.offer_weeks_left -= 1
     for channel in range(N_CHANNELS):
         profile.contacts[channel] = np.uint32(profile.contacts[channel] << np.uint32(1))
@@ -256,9 +278,7 @@ def expected_basket(profile, parameters):  # type: ignore[no-untyped-def]
     weight = parameters.spend_prior_baskets + profile.baskets
     if weight <= 0.0:
         return parameters.spend_prior_mean
-    return (
-        parameters.spend_prior_baskets * parameters.spend_prior_mean + profile.revenue
-    ) / weight
+    return (parameters.spend_prior_baskets * parameters.spend_prior_mean + profile.revenue) / weight
 
 
 @kernel

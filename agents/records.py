@@ -101,6 +101,7 @@ PROFILE_FIELDS = (
     Field("messages", "u2", (N_CHANNELS,), "messages", "messages sent by channel"),
     Field("opened", "u2", (N_CHANNELS,), "messages", "messages opened by channel"),
     Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
+    Field("offer_ended", "u1", (), "flag", "the open offer was used up this week"),
     Field("tier", "u1", (), "", "tier"),
     Field("opted_out", "u1", (N_CHANNELS,), "flag", "opted out, per channel"),
     Field("closed", "u1", (), "flag", "account closed"),
@@ -161,7 +162,7 @@ class Customers(NamedTuple):
         return int(self.traits.shape[0])
 
     def take(self, rows: NDArray[np.integer] | slice) -> "Customers":
-        """Copy of the chosen rows, in that order."""
+        """Copy of the chosen rows, in that order (padding bytes are not copied)."""
         return Customers(*(np.array(part[rows], copy=True) for part in self))
 
     def put(self, rows: NDArray[np.integer], source: "Customers") -> None:

@@ -50,7 +50,8 @@ class Policy(Protocol):
 class Decision:
     """One week's decisions, arrays of shape (n,).
 
-    ``binding`` names why ``proposed`` was not ``executed`` (``Constraint``), 0 where it was.
+    ``proposed`` is the best action before any constraint. ``binding`` names why its offer was not
+    given (``Constraint``); 0 where it was, be it through another channel.
     """
 
     proposed: NDArray[np.int16]
@@ -90,8 +91,9 @@ def decide(
     wish[:, 0] = 0.0
     proposed = wish.argmax(axis=1).astype(np.int16)
     binding = blocked[np.arange(proposed.size), proposed].copy()
-    refused = (proposed != allocation.action) & (binding == 0)
-    binding[refused] = Constraint.OFFER_BUDGET
+    binding[(proposed != allocation.action) & (binding == 0)] = Constraint.OFFER_BUDGET
+    offer = table.actions["offer"]
+    binding[offer[proposed] == offer[allocation.action]] = Constraint.NONE
     return Decision(
         proposed, allocation.action, binding, allocation.shadow_price, allocation.committed
     )
@@ -164,4 +166,3 @@ class GovernedPolicy:
     def override_rate(self) -> float:
         """Share of proposals so far that were not executed as proposed."""
         return self.overrides / max(self.proposals, 1)
-

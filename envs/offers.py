@@ -23,6 +23,7 @@ from sim.programme import ProgrammeParameters, Tier
 from sim.week import World
 
 HORIZON = 52
+CAPPED = ConstraintParameters(contact_cap=ContactCap())
 WARMUP = 52
 
 
@@ -31,7 +32,7 @@ def default_world() -> World:
     return World(
         response=ResponseParameters(
             name="literature",
-            offer_log_rate=KindEffects(0.15, 0.06, 0.10, 0.02),
+            offer_log_rate=KindEffects(0.10, 0.06, 0.06, 0.02),
             offer_log_rate_sd=0.10,
             goal_gradient=0.22,
             reward_log_hazard=-0.1,
@@ -77,7 +78,7 @@ class OfferTask:
 
     worlds: tuple[World, ...]
     pool: Customers
-    constraints: ConstraintParameters = ConstraintParameters(contact_cap=ContactCap())
+    constraints: ConstraintParameters = CAPPED
     horizon: int = HORIZON
     paired: bool = False
 
@@ -212,7 +213,11 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     def step(
         self, actions: NDArray[np.integer]
     ) -> tuple[
-        NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+        NDArray[np.float32],
+        NDArray[np.float64],
+        NDArray[np.bool_],
+        NDArray[np.bool_],
+        dict[str, Any],
     ]:
         """One week for every row; see the class for all values."""
         actions = np.asarray(actions, dtype=np.int64)
@@ -400,14 +405,16 @@ class OfferEnv(gym.Env[Any, Any]):
         observation, info = self.vector.reset(seed=seed)
         return observation[0], _first(info)
 
-    def step(
-        self, action: Any
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """One week."""
-        observation, reward, terminated, truncated, info = self.vector.step(
-            np.array([int(action)])
+        observation, reward, terminated, truncated, info = self.vector.step(np.array([int(action)]))
+        return (
+            observation[0],
+            float(reward[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            _first(info),
         )
-        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Allowed actions, shape (A,)."""

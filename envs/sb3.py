@@ -28,9 +28,7 @@ class OfferVecEnv(VecEnv):
         self.env = OfferVectorEnv(num_envs, task, AutoresetMode.SAME_STEP)
         self.reward_scale = reward_scale
         self._actions = np.zeros(num_envs, np.int64)
-        super().__init__(
-            num_envs, self.env.single_observation_space, self.env.single_action_space
-        )
+        super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
 
     def reset(self) -> NDArray[np.float32]:
         """Start all rows, with the seed given to ``seed`` if any."""

@@ -144,7 +144,14 @@ class TrainConfig:
     responses: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for name in ("total_steps", "environments", "rollout_length", "batch_size", "epochs", "pool"):
+        for name in (
+            "total_steps",
+            "environments",
+            "rollout_length",
+            "batch_size",
+            "epochs",
+            "pool",
+        ):
             value = getattr(self, name)
             _check(value >= 1, name, value, "at least 1")
         _check(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0, to 1")

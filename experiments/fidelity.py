@@ -19,6 +19,8 @@ from sim.market import LoyaltyMarket
 from sim.programme import ProgrammeParameters
 from sim.week import World
 
+_CUSTOMERS = 20_000  # simulated, at least
+
 
 def observed_and_simulated(
     config: DemoConfig,
@@ -28,9 +30,15 @@ def observed_and_simulated(
 ) -> list[dict[str, float | str]]:
     """The same statistics of log and simulation, one row each.
 
-    The simulation has as many customers as the log, the same weeks and, where clocks start at
-    the first purchase, the same starting times; no programme, no offers. First purchases are left
-    out of both where they start the clock.
+    The simulation has a whole number of cohorts of the log's size, its weeks and, where clocks
+    start at the first purchase, its starting times; no programme, no offers. First purchases are
+    left out of both where they start the clock.
+
+    Returns
+    -------
+    list of dict
+        statistic, observed, simulated (all cohorts together), and simulated_low and
+        simulated_high: the range over single cohorts, which shows what luck alone does.
     """
     join = np.zeros(log.n_customers, np.int64)
     repeat = np.ones(log.n_transactions, bool)
@@ -42,11 +50,23 @@ def observed_and_simulated(
     observed = _statistics(
         log.customer[repeat], log.time[repeat], log.amount[repeat], log.n_customers, weeks
     )
-    customer, time, amount = _simulate(config, log, posterior, tell)
-    time = time + join[customer]
-    simulated = _statistics(customer, time, amount, log.n_customers, weeks)
+    cohorts = max(1, -(-_CUSTOMERS // log.n_customers))
+    customer, time, amount = _simulate(config, log, posterior, cohorts, tell)
+    time = time + np.tile(join, cohorts)[customer]
+    n = log.n_customers
+    simulated = _statistics(customer, time, amount, n * cohorts, weeks)
+    single = []
+    for cohort in range(cohorts):
+        rows = customer // n == cohort
+        single.append(_statistics(customer[rows] % n, time[rows], amount[rows], n, weeks))
     return [
-        {"statistic": name, "observed": observed[name], "simulated": simulated[name]}
+        {
+            "statistic": name,
+            "observed": observed[name],
+            "simulated": simulated[name],
+            "simulated_low": min(one[name] for one in single),
+            "simulated_high": max(one[name] for one in single),
+        }
         for name in observed
     ]
 
@@ -55,6 +75,7 @@ def _simulate(
     config: DemoConfig,
     log: TransactionLog,
     posterior: Posterior,
+    cohorts: int,
     tell: Callable[[], None] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     world = World(
@@ -66,7 +87,7 @@ def _simulate(
         contribution_margin=config.world.contribution_margin,
     )
     customers = draw_population(
-        posterior, log.n_customers, derive_seed(config.seed, "population"), first_id=0
+        posterior, log.n_customers * cohorts, derive_seed(config.seed, "population"), first_id=0
     )
     market = LoyaltyMarket(world, customers, derive_seed(config.seed, "world"), recording=True)
     rules = market.engine.rules

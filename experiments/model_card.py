@@ -7,52 +7,58 @@ from experiments.config import DemoConfig
 
 
 def assumptions(config: DemoConfig) -> list[dict[str, Any]]:
-    """What the run takes for granted: value, status (M measured, V stated in a source, A assumed)."""
-    response, membership = config.response, config.world.membership
+    """What the run takes for granted; status M measured, V stated in a source, A assumed."""
+    response, world = config.response, config.world
+    membership = world.membership
     effects = response.offer_log_rate
     rows = [
-        ("contribution margin", config.world.contribution_margin, "A", "conf/world"),
-        ("leavers who close their account", config.world.close_account_probability, "A", ""),
-        ("customers enrolled in the programme", membership.enrolled_share, "A", "conf/world"),
-        ("consent by channel", _mapping(membership.consent_share), "A", "conf/world"),
-        ("attention by channel", _mapping(membership.openness), "A", "conf/world"),
+        ("Contribution margin", world.contribution_margin, "A", "conf/world"),
         (
-            f"opened offers, log purchase rate ({response.name})",
+            "Leavers who close their account",
+            config.world.close_account_probability,
+            "A",
+            "conf/world",
+        ),
+        ("Customers enrolled in the programme", membership.enrolled_share, "A", "conf/world"),
+        ("Consent by channel", _mapping(membership.consent_share), "A", "conf/world"),
+        ("Attention by channel", _mapping(membership.openness), "A", "conf/world"),
+        (
+            f"Opened offers, log purchase rate ({response.name})",
             f"discount {effects.discount:+.2f}, points {effects.points:+.2f}, "
             f"free item {effects.free_item:+.2f}, recognition {effects.recognition:+.2f}",
             "A",
             "after Taylor & Neslin 2005; none was found in the Complete Journey campaigns",
         ),
-        ("effects differ between customers by (sd)", response.offer_log_rate_sd, "M", "0 to .19"),
+        ("Effects differ between customers by (sd)", response.offer_log_rate_sd, "M", "0 to .19"),
         (
-            "redemption of opened discounts, logit",
+            "Redemption of opened discounts, logit",
             response.redemption_logit.discount,
             "M",
             "Complete Journey, campaign type A",
         ),
         (
-            "goal gradient, log rate at the goal",
+            "Goal gradient, log rate at the goal",
             response.goal_gradient,
             "V",
             "Kivetz, Urminsky & Zheng 2006",
         ),
         (
-            "recent reward, log hazard",
+            "Recent reward, log hazard",
             response.reward_log_hazard,
             "A",
             'Verhoef 2003: "rather small"',
         ),
-        ("pull-forward after a promotion", response.pull_forward, "A", "conf/response"),
-        ("contact fatigue, log rate", response.fatigue_log_rate, "A", "conf/response"),
+        ("Pull-forward after a promotion", response.pull_forward, "A", "conf/response"),
+        ("Contact fatigue, log rate", response.fatigue_log_rate, "A", "conf/response"),
         (
-            "opt-out per opened contact",
+            "Opt-out per opened contact",
             response.opt_out_per_contact,
             "A",
             "weak sources: .1 to .5 % per e-mail",
         ),
-        ("breakage in accrual", config.programme.breakage, "A", "25 to 35 % are typical"),
+        ("Breakage in accrual", config.programme.breakage, "A", "25 to 35 % are typical"),
         (
-            "luck of counts",
+            "Luck of counts",
             "one uniform per customer-week, by inversion",
             "A",
             "monotone coupling: mean effects do not depend on it, individual effects do",

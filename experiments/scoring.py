@@ -120,7 +120,11 @@ def score_log(
     scorer = Scorer(bundle)
     names = {"customer": columns.customer, "time": columns.time, "amount": columns.amount}
     transactions = load_log(
-        "csv", str(log), names, time_zone, origin="log_start" if origin == "log_start" else "first_purchase"
+        "csv",
+        str(log),
+        names,
+        time_zone,
+        origin="log_start" if origin == "log_start" else "first_purchase",
     )
     text, counts = score_transactions(scorer, transactions)
     write_atomic(output, text)

@@ -21,9 +21,7 @@ def build_world(config: DemoConfig, posterior: Posterior, response: str) -> Worl
     """The market under one response world."""
     return World(
         response_world(config, response),
-        dynamics_from(
-            posterior, close_account_probability=config.world.close_account_probability
-        ),
+        dynamics_from(posterior, close_account_probability=config.world.close_account_probability),
         filter_from(posterior),
         config.world.season,
         config.programme,
@@ -37,9 +35,7 @@ def week_of_year(start_day: int) -> int:
     return ((start_day - 1) // 7) % WEEKS_PER_YEAR
 
 
-def draw_customers(
-    config: DemoConfig, posterior: Posterior, role: SeedRole, n: int
-) -> Customers:
+def draw_customers(config: DemoConfig, posterior: Posterior, role: SeedRole, n: int) -> Customers:
     """Customers of a role (population, train or evaluate), disjoint from the others'."""
     return draw_population(
         posterior,

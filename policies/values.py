@@ -58,9 +58,7 @@ class ValueHeads(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, torch.tensor(np.asarray(value), dtype=torch.float32))
 
-    def forward(
-        self, observation: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Value, value_lower, expected_cost, shape (n, n_actions) each; column 0 is 0."""
         centre, scale = self.get_buffer("centre"), self.get_buffer("scale")
         scaled = ((observation - centre) / scale).clamp(-CLIP, CLIP)
@@ -105,9 +103,7 @@ def learn_values(
     )
     scaled = np.clip((observation - CENTRE) / SCALE, -CLIP, CLIP).astype(np.float64)
     basis = np.concatenate([scaled, np.ones((scaled.shape[0], 1))], axis=1)
-    covariance = np.linalg.inv(
-        basis.T @ basis + _PRIOR_PRECISION * np.eye(basis.shape[1])
-    )
+    covariance = np.linalg.inv(basis.T @ basis + _PRIOR_PRECISION * np.eye(basis.shape[1]))
     value_weight = covariance @ basis.T @ value
     cost_weight = covariance @ basis.T @ cost
     residual = value - basis @ value_weight

@@ -134,9 +134,7 @@ def paired_run(
         anyway = np.minimum(redeemed, without["purchases"])
         cost = (with_offers["settled"] - with_offers["contact_cost"]).astype(np.int64)
         deadweight += np.where(redeemed > 0, cost * anyway // np.maximum(redeemed, 1), 0)
-        weekly_lift[week] = (
-            _week_profit(treated) - _week_profit(control)
-        ) / customers.n
+        weekly_lift[week] = (_week_profit(treated) - _week_profit(control)) / customers.n
         if tell is not None:
             tell()
     treated.finish()

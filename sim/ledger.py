@@ -3,6 +3,7 @@
 Liability is held in micro minor units (10**-6 cent), so accrual is exact; see docs/contracts.md §7.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,11 @@ from agents.records import Customers
 
 MICRO = 1_000_000
 BASIS = 10_000
+
+
+def to_minor(amount: float) -> int:
+    """Currency units to minor units, rounded half up."""
+    return math.floor(amount * 100 + 0.5)
 
 
 @kernel
@@ -139,7 +145,7 @@ class Ledger:
         return self.opening_commitment + self.reserved - self.settled - self.released
 
     def imbalances(self, customers: Customers) -> dict[str, int]:
-        """Invariants that do not hold, by name with the difference; empty when the books balance."""
+        """Broken invariants by name with the difference; empty when the books balance."""
         outstanding = points_outstanding(customers)
         account = customers.account
         differences = {

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from agents.behaviour import check_range
 from agents.records import CHANNELS, KINDS, Field, record_dtype
+from sim.ledger import to_minor
 from sim.programme import ProgrammeParameters
 
 
@@ -61,8 +62,8 @@ class Offer:
         if self.kind == "points":
             return int(np.ceil(self.points * programme.point_cost)) if programme.active else 0
         if self.kind == "free_item":
-            return round(self.item_cost * 100)
-        return round(self.cap * 100)
+            return to_minor(self.item_cost)
+        return to_minor(self.cap)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def action_table(book: OfferBook, programme: ProgrammeParameters) -> ActionTable
             KINDS.index(offer.kind),
             round(offer.depth * 10_000),
             offer.points,
-            round(offer.item_cost * 100),
+            to_minor(offer.item_cost),
             cap,
             offer.uses,
             offer.weeks,
@@ -158,7 +159,7 @@ def action_table(book: OfferBook, programme: ProgrammeParameters) -> ActionTable
             offer.strength,
         )
         for channel in book.channels:
-            cost = round(book.contact_cost.get(channel, 0.0) * 100)
+            cost = to_minor(book.contact_cost.get(channel, 0.0))
             labels.append(f"{offer.name}/{channel}")
             rows.append((at, CHANNELS.index(channel), cost, cap * offer.uses + cost))
     return ActionTable(

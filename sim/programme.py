@@ -23,7 +23,7 @@ from agents.records import (
     Field,
     record_dtype,
 )
-from sim.ledger import BASIS, MICRO, accrue
+from sim.ledger import BASIS, MICRO, accrue, to_minor
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,14 @@ class ProgrammeParameters:
             raise ValueError(f"tier thresholds={thresholds} must start at 0 and rise")
         for tier in self.tiers:
             check_range(f"multiplier of tier {tier.name}", tier.multiplier, 0.0, 100.0)
+            # The largest week of purchases must fit 32-bit points.
+            points = self.points_per_unit * tier.multiplier
+            check_range(f"points_per_unit x multiplier of tier {tier.name}", points, 0.0, 100.0)
 
     @property
     def reward_cost_minor(self) -> int:
         """Cost of one reward in minor units."""
-        return round(self.reward_cost * 100)
+        return to_minor(self.reward_cost)
 
     @property
     def point_cost(self) -> float:
@@ -119,7 +122,7 @@ def programme_record(programme: ProgrammeParameters) -> NDArray[np.void]:
     record["reward_cost"] = programme.reward_cost_minor
     record["n_tiers"] = len(programme.tiers)
     for at, tier in enumerate(programme.tiers):
-        record["threshold"][0, at] = math.floor(tier.threshold * 100 + 0.5)
+        record["threshold"][0, at] = to_minor(tier.threshold)
         record["multiplier"][0, at] = math.floor(tier.multiplier * BASIS + 0.5)
     return record
 

@@ -1,4 +1,4 @@
-"""From recorded events to profiles: the same fold as in the simulator, in production and on logs."""
+"""From recorded events to profiles: the fold that simulator, scoring and real logs share."""
 
 import numpy as np
 from numba import prange
@@ -23,9 +23,7 @@ def _replay(events, start, weeks, first_week, profile, account, outcome, rules, 
             close = np.int64(week + 1) * SECONDS_PER_WEEK
             while at < end and events[at].time < close:
                 event = events[at]
-                fold(
-                    profile[row], event.kind, event.time, event.code, event.channel, event.amount
-                )
+                fold(profile[row], event.kind, event.time, event.code, event.channel, event.amount)
                 if status_match and (event.kind == PURCHASE or event.kind == JOIN):
                     qualify(
                         account[row], profile[row], log, cursor,

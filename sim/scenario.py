@@ -16,8 +16,9 @@ WEEKS_PER_YEAR = 52
 class SeasonParameters:
     """Yearly season: a cosine peaking at ``peak_week``, and a Christmas effect.
 
-    Amplitudes are changes of the log purchase rate and of the log basket;
-    Christmas effects are ratios minus 1 over the last ``christmas_weeks`` weeks of the year.
+    Amplitudes are changes of the log purchase rate and of the log basket; Christmas effects are
+    ratios minus 1 over the last ``christmas_weeks`` weeks of the year. The calendar is centred:
+    over a year the season changes neither the mean rate nor the mean basket.
     """
 
     rate_amplitude: float = 0.0
@@ -51,9 +52,9 @@ def calendar(season: SeasonParameters) -> NDArray[np.void]:
     week = np.arange(WEEKS_PER_YEAR)
     wave = np.cos(2 * math.pi * (week - season.peak_week) / WEEKS_PER_YEAR)
     christmas = week >= WEEKS_PER_YEAR - season.christmas_weeks
-    table["log_rate"] = season.rate_amplitude * wave + christmas * math.log1p(season.christmas_rate)
-    table["spend"] = np.exp(
-        season.spend_amplitude * wave + christmas * math.log1p(season.christmas_spend)
-    )
-    table["exposure"] = np.exp(table["log_rate"])
+    rate = np.exp(season.rate_amplitude * wave) * (1 + christmas * season.christmas_rate)
+    spend = np.exp(season.spend_amplitude * wave) * (1 + christmas * season.christmas_spend)
+    table["exposure"] = rate / rate.mean()
+    table["log_rate"] = np.log(table["exposure"])
+    table["spend"] = spend / spend.mean()
     return table

@@ -24,6 +24,7 @@ from agents.compiled import kernel
 from agents.profile import (
     CLOSE_ACCOUNT,
     CONTACT,
+    LAST_USE,
     OPEN,
     OPT_OUT,
     PURCHASE,
@@ -143,8 +144,8 @@ def redeem_offer(traits, state, account, profile, outcome, log, cursor, time, gr
         discount = min(np.int64(offer.cap), share_of(gross, offer.depth))
         cost = discount
     elif offer.kind == POINTS_KIND:
-        cost = np.int64(offer.cap)
         if account.enrolled:
+            cost = np.int64(offer.cap)
             grant(account, outcome, rules.programme[0], state.week, offer.points)
     elif offer.kind == FREE_ITEM:
         cost = np.int64(offer.item_cost)
@@ -154,12 +155,15 @@ def redeem_offer(traits, state, account, profile, outcome, log, cursor, time, gr
     outcome.redeemed += 1
     state.pull_forward += 1.0
     state.recent_reward += 1.0
-    post(profile, log, cursor, traits.id, time, REDEEM_OFFER, offer.kind, 0, cost)
+    last = LAST_USE if account.offer_uses_left == 0 else 0
+    post(profile, log, cursor, traits.id, time, REDEEM_OFFER, offer.kind, last, cost)
     return discount
 
 
 @kernel
-def purchase(traits, state, account, profile, outcome, log, cursor, expected, index, span, rules, key):  # type: ignore[no-untyped-def]  # noqa: E501
+def purchase(
+    traits, state, account, profile, outcome, log, cursor, expected, index, span, rules, key
+):  # type: ignore[no-untyped-def]
     """Step 3: one basket, with redemption of the open offer and points; returns its time."""
     words = block(key, traits.id, state.week, BASKET, index, state.replica)
     within = min(np.int64(uniform(words[0]) * span * SECONDS_PER_WEEK), _LAST_SECOND)

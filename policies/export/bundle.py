@@ -85,10 +85,15 @@ def run_onnx(
 ) -> dict[str, NDArray[Any]]:
     """Outputs of an ONNX session by name, computed in blocks of 4,096 rows."""
     blocks = [
-        session.run(OUTPUTS, {"observation": observation[at : at + _BLOCK], "mask": mask[at : at + _BLOCK]})
+        session.run(
+            OUTPUTS, {"observation": observation[at : at + _BLOCK], "mask": mask[at : at + _BLOCK]}
+        )
         for at in range(0, max(observation.shape[0], 1), _BLOCK)
     ]
-    return {name: np.concatenate(parts) for name, parts in zip(OUTPUTS, zip(*blocks, strict=True), strict=True)}
+    return {
+        name: np.concatenate(parts)
+        for name, parts in zip(OUTPUTS, zip(*blocks, strict=True), strict=True)
+    }
 
 
 @dataclass(frozen=True)

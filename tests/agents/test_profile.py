@@ -146,7 +146,7 @@ BRISK = FilterParameters(2.0, 1.0, 1.0, 10.0)
 @pytest.mark.parametrize("seasonal", [False, True])
 @pytest.mark.parametrize(
     ("prior", "bound"),
-    [(filter_from(MUSIC_STORE), 1e-5), (GROCERY_RATES, 5e-3), (BRISK, 5e-2)],
+    [(filter_from(MUSIC_STORE), 1e-6), (GROCERY_RATES, 5e-4), (BRISK, 5e-3)],
     ids=["music_store", "grocery", "brisk"],
 )
 def test_p_alive_follows_the_closed_form_of_pareto_nbd(prior, bound, seasonal) -> None:

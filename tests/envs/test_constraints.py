@@ -138,7 +138,7 @@ def test_vulnerable_customers_get_no_pressure_and_no_discount_on_rising_spend(wo
 
 
 def test_limits_out_of_range_are_refused_by_name():
-    with pytest.raises(ValueError, match="contact_cap.weeks=0"):
+    with pytest.raises(ValueError, match=r"contact_cap\.weeks=0"):
         ContactCap(1, 0)
     with pytest.raises(ValueError, match="weekly_per_customer=-1"):
         OfferBudget(-1)

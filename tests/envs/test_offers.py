@@ -161,9 +161,7 @@ def test_masked_actions_are_replaced_by_nothing(task):
 
 def test_the_shared_budget_is_never_exceeded_by_what_is_open(task):
     budget = OfferBudget(weekly_per_customer=20.0)
-    bounded = dataclasses.replace(
-        task, constraints=ConstraintParameters(budget, ContactCap(8, 8))
-    )
+    bounded = dataclasses.replace(task, constraints=ConstraintParameters(budget, ContactCap(8, 8)))
     env = OfferVectorEnv(300, bounded)
     _, info = env.reset(seed=0)
     rng = np.random.default_rng(1)

@@ -183,9 +183,7 @@ def test_the_bundle_sees_the_same_features_as_the_simulator(bundle, world, pool)
 
 def test_every_scored_customer_has_reasons(bundle, pool):
     scorer = Scorer(bundle)
-    scores = scorer.score(
-        pool.profile, pool.account, pool.traits["id"], 30, scorer.rules(), None
-    )
+    scores = scorer.score(pool.profile, pool.account, pool.traits["id"], 30, scorer.rules(), None)
     assert len(scores.reasons) == pool.n
     assert all(scores.reasons)
     offered = scores.decision.executed > 0

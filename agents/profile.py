@@ -48,6 +48,7 @@ EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 _FAST_KEEP = math.exp(-1.0 / 4.0)
 _SLOW_KEEP = math.exp(-1.0 / 26.0)
 _MAX_ODDS = 1e12
+_WEEK = 1.0 / SECONDS_PER_WEEK
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,14 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
 
 @kernel
 def post(profile, log, cursor, customer, time, kind, code, channel, amount):  # type: ignore[no-untyped-def]
-    """Fold an event and, where ``log`` has room (shape (k,)), write it down.
+    """Fold an event and write it down, unless ``log`` (shape (k,)) has no rows at all.
 
-    ``cursor`` (shape (1,)) counts the events offered, so an overflow can be told.
+    ``cursor`` (shape (1,)) counts the events written.
     """
     fold(profile, kind, time, code, channel, amount)
-    at = cursor[0]
-    if at < log.shape[0]:
+    if log.shape[0] > 0:
+        at = cursor[0]
+        cursor[0] = at + 1
         entry = log[at]
         entry.customer = customer
         entry.time = time
@@ -146,24 +148,23 @@ def post(profile, log, cursor, customer, time, kind, code, channel, amount):  # 
         entry.code = code
         entry.channel = channel
         entry.amount = amount
-    cursor[0] = at + 1
 
 
 @kernel
-def _log1p(x):  # type: ignore[no-untyped-def]
-    """log(1 + x) for x >= 0; a Padé form (error below 3e-8) where x is small, as it mostly is."""
-    if x < 0.25:
-        return x * (60.0 + x * (60.0 + 11.0 * x)) / (60.0 + x * (90.0 + x * (36.0 + 3.0 * x)))
-    return math.log1p(x)
+def _log_ratio(part, whole):  # type: ignore[no-untyped-def]
+    """log(1 + part/whole), and what its middle lies below that of a straight line.
 
-
-@kernel
-def _half_gap(x):  # type: ignore[no-untyped-def]
-    """log(1 + x/2) - log(1 + x)/2 for x >= 0."""
-    if x < 0.25:
-        y = x * x / (1.0 + x)
-        return y * (0.125 - y * (0.015625 - y * (0.0026041666666666665 - y * 0.00048828125)))
-    return math.log1p(0.5 * x) - 0.5 * math.log1p(x)
+    With y = part / (2 whole + part) they are 2 artanh(y) and -log(1 - y²)/2: one division and a
+    few terms (error below 1e-10) where the part is small, as it mostly is.
+    """
+    y = part / (2.0 * whole + part)
+    z = y * y
+    if y < 0.12:
+        return (
+            2.0 * y * (1.0 + z * (1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z * (1.0 / 9.0))))),
+            0.5 * z * (1.0 + z * (0.5 + z * (1.0 / 3.0 + z * (0.25 + z * 0.2)))),
+        )
+    return math.log1p(part / whole), -0.5 * math.log1p(-z)
 
 
 @kernel
@@ -179,8 +180,10 @@ def _half_integral(high, low, log_ratio, sag, middle, span):  # type: ignore[no-
 
 
 @kernel
-def _advance_filter(profile, parameters, begin, exposure):  # type: ignore[no-untyped-def]
-    """One week of the P(alive) recursion; ``begin`` is the share of the week before joining.
+def _advance_filter(profile, parameters, monday, begin, exposure):  # type: ignore[no-untyped-def]
+    """One week of the P(alive) recursion.
+
+    ``monday`` is the time at which the week starts, ``begin`` the share of it before joining.
 
     Exact for Pareto/NBD up to integrating each half of the week's quiet end as an exponential.
     """
@@ -190,21 +193,24 @@ def _advance_filter(profile, parameters, begin, exposure):  # type: ignore[no-un
     age = profile.age
     start, odds = begin, profile.dead_odds
     if purchases > 0:
-        start = (profile.last_purchase % SECONDS_PER_WEEK) / SECONDS_PER_WEEK
+        start = (profile.last_purchase - monday) * _WEEK
         odds = 0.0
     quiet = 1.0 - start
     rate = parameters.rate_rate + spent + exposure * (start - begin)
     dropout = parameters.dropout_rate + age + (start - begin)
     shape = parameters.rate_shape + count
-    exposed = exposure * quiet / rate
-    aged = quiet / dropout
-    log_growth = shape * _log1p(exposed) + parameters.dropout_shape * _log1p(aged)
+    exposed, exposed_sag = _log_ratio(exposure * quiet, rate)
+    aged, aged_sag = _log_ratio(quiet, dropout)
     # From the middle to the end: half of it, less the curvature of the logarithm.
-    gap = shape * _half_gap(exposed) + parameters.dropout_shape * _half_gap(aged)
-    log_half = min(0.5 * log_growth - gap, 60.0)
-    log_growth = min(log_growth, 60.0)
-    growth = math.exp(log_growth)
+    gap = shape * exposed_sag + parameters.dropout_shape * aged_sag
+    log_growth = min(shape * exposed + parameters.dropout_shape * aged, 60.0)
+    log_half = 0.5 * log_growth - gap
     half = math.exp(log_half)
+    if gap < 0.1:
+        rise = 1.0 + gap * (1.0 + gap * (0.5 + gap * (1.0 / 6.0 + gap / 24.0)))
+    else:
+        rise = math.exp(gap)
+    growth = (half * rise) ** 2
     # The odds of surviving fall almost exponentially and the hazard almost linearly: each half
     # of the quiet time is integrated as an exponential, less its curvature, times a line.
     span = 0.5 * quiet
@@ -232,10 +238,11 @@ def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-
     """
     if profile.joined < 0:
         return
-    begin = (max(profile.joined, np.int64(week) * SECONDS_PER_WEEK) % SECONDS_PER_WEEK) / (
-        1.0 * SECONDS_PER_WEEK
-    )
-    _advance_filter(profile, parameters, begin, exposure)
+    monday = np.int64(week) * SECONDS_PER_WEEK
+    begin = 0.0
+    if profile.joined > monday:
+        begin = (profile.joined - monday) * _WEEK
+    _advance_filter(profile, parameters, monday, begin, exposure)
     profile.purchases_fast = (
         _FAST_KEEP * profile.purchases_fast + (1.0 - _FAST_KEEP) * profile.week_purchases
     )

@@ -234,7 +234,8 @@ def close_programme_week(  # type: ignore[no-untyped-def]
         if lapsed > 0:
             account.quarter_spend[slot] = 0
             post(profile, log, cursor, customer, time, QUALIFY, 0, 0, -lapsed)
-    tier = tier_for(qualifying_spend(account), programme)
-    if tier > account.tier or (tier < account.tier and quarter_ends):
-        account.tier = tier
-        post(profile, log, cursor, customer, time, TIER, tier, 0, 0)
+    if quarter_ends or profile.week_revenue > 0:
+        tier = tier_for(qualifying_spend(account), programme)
+        if tier > account.tier or (tier < account.tier and quarter_ends):
+            account.tier = tier
+            post(profile, log, cursor, customer, time, TIER, tier, 0, 0)

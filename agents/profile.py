@@ -131,23 +131,21 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
 
 
 @kernel
-def post(profile, log, cursor, customer, time, kind, code, channel, amount):  # type: ignore[no-untyped-def]
-    """Fold an event and write it down, unless ``log`` (shape (k,)) has no rows at all.
-
-    ``cursor`` (shape (1,)) counts the events written.
-    """
+def post(profile, log, customer, time, kind, code, channel, amount):  # type: ignore[no-untyped-def]
+    """Fold an event and, where the LOG row has room, write it down."""
     fold(profile, kind, time, code, channel, amount)
-    if log.shape[0] > 0:
-        at = cursor[0]
-        cursor[0] = at + 1
-        entry = log[at]
-        entry.customer = customer
-        entry.time = time
-        entry.sequence = at
-        entry.kind = kind
-        entry.code = code
-        entry.channel = channel
-        entry.amount = amount
+    if log.room > 0:
+        at = log.used
+        log.used = at + 1
+        log.words[at, 0] = np.int64(customer)
+        log.words[at, 1] = np.int64(time)
+        log.words[at, 2] = np.int64(amount)
+        log.words[at, 3] = (
+            np.int64(at)
+            | (np.int64(kind) << 32)
+            | (np.int64(code) << 40)
+            | (np.int64(channel) << 48)
+        )
 
 
 @kernel

@@ -18,6 +18,7 @@ PENDING_SLOTS = 4
 LOT_SLOTS = 6
 SPEND_SLOTS = 5
 MAX_TIERS = 6
+MAX_PURCHASES = 255
 
 
 class Field(NamedTuple):
@@ -132,11 +133,21 @@ OUTCOME_FIELDS = (
 EVENT_FIELDS = (
     Field("customer", "u8", (), "", "customer id"),
     Field("time", "i8", (), "seconds", "local wall-clock time since the start of week 0"),
+    Field("amount", "i8", (), "see docs/contracts.md §6", "money, points or weeks"),
     Field("sequence", "u4", (), "", "order among events of the same time"),
     Field("kind", "u1", (), "", "see agents.profile.EventKind"),
     Field("code", "u1", (), "", "reward kind, tier or points reason"),
     Field("channel", "u1", (), "", "index into CHANNELS"),
-    Field("amount", "i8", (), "see docs/contracts.md §6", "money, points or weeks"),
+    Field("spare", "u1", (), "", "always 0"),
+)
+
+EVENT_WORDS = 4
+# A purchase brings at most redemption, purchase and qualification; the rest comes once a week.
+MOST_EVENTS = 3 * MAX_PURCHASES + 16
+LOG_FIELDS = (
+    Field("room", "i8", (), "events", "events that may be written, 0 = none are"),
+    Field("used", "i8", (), "events", "events written this week"),
+    Field("words", "i8", (MOST_EVENTS, EVENT_WORDS), "", "EVENT rows as 64-bit words"),
 )
 
 TRAITS = record_dtype(TRAIT_FIELDS)
@@ -145,6 +156,7 @@ ACCOUNT = record_dtype(ACCOUNT_FIELDS)
 PROFILE = record_dtype(PROFILE_FIELDS)
 OUTCOME = record_dtype(OUTCOME_FIELDS)
 EVENT = record_dtype(EVENT_FIELDS)
+LOG = record_dtype(LOG_FIELDS)
 
 
 class Customers(NamedTuple):

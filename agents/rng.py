@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.compiled import kernel
+from agents.records import MAX_PURCHASES
 
 SeedRole = Literal["population", "world", "plan", "train", "evaluate"]
 
@@ -37,7 +38,6 @@ WEEK, CONTACT, BASKET, EXIT, POLICY = (
     int(Purpose.EXIT),
     int(Purpose.POLICY),
 )
-MAX_PURCHASES = 255
 MAX_RATE = 60.0
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

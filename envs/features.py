@@ -93,17 +93,15 @@ def _bits(history, weeks):  # type: ignore[no-untyped-def]
 @kernel
 def observe_row(profile, week, rules, budget_left, shadow_price, out):  # type: ignore[no-untyped-def]
     """Features of one customer at the start of ``week``; ``out`` shape (N_FEATURES,) float32."""
-    parameters = rules.filter[0]
-    programme = rules.programme[0]
+    parameters = rules.filter
+    programme = rules.programme
     now = np.int64(week) * SECONDS_PER_WEEK
     rate = expected_rate(profile, parameters)
     since = max(0.0, (now - profile.last_purchase) / SECONDS_PER_WEEK)
     out[0] = p_alive(profile)
     out[1] = rate
     out[2] = expected_basket(profile, parameters) / 100.0
-    out[3] = (
-        residual_value(profile, parameters, rules.margin[0].share / 10_000.0, VALUE_WEEKS) / 100.0
-    )
+    out[3] = residual_value(profile, parameters, rules.margin_share / 10_000.0, VALUE_WEEKS) / 100.0
     out[4] = since
     out[5] = since * rate
     out[6] = profile.age
@@ -139,7 +137,7 @@ def observe_row(profile, week, rules, budget_left, shadow_price, out):  # type: 
         )
         at += 1
     out[at] = profile.offer_weeks_left
-    out[at + 1] = rules.calendar[week % WEEKS_PER_YEAR].log_rate
+    out[at + 1] = rules.calendar.log_rate[week % WEEKS_PER_YEAR]
     out[at + 2] = budget_left
     out[at + 3] = shadow_price
     for feature in range(N_FEATURES):
@@ -149,7 +147,7 @@ def observe_row(profile, week, rules, budget_left, shadow_price, out):  # type: 
 @parallel_kernel
 def _observe(profile, weeks, rules, budget_left, shadow_price, out):  # type: ignore[no-untyped-def]
     for row in prange(profile.shape[0]):
-        observe_row(profile[row], weeks[row], rules, budget_left, shadow_price, out[row])
+        observe_row(profile[row], weeks[row], rules[0], budget_left, shadow_price, out[row])
 
 
 def observe(

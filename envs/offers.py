@@ -361,11 +361,11 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     def _residual_value(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:
         """Margin to expect after the episodes that ended, 0 elsewhere; currency units."""
         rules = self._rules[0]
-        share = float(rules.margin["share"][0]) / 10_000.0
+        share = float(rules["margin_share"][0]) / 10_000.0
         value = np.zeros(self.num_envs)
         for row in rows:
             value[row] = residual_value(
-                self.customers.profile[row], rules.filter[0], share, VALUE_WEEKS
+                self.customers.profile[row], rules["filter"][0], share, VALUE_WEEKS
             )
         return value / 100.0
 

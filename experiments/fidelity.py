@@ -17,7 +17,7 @@ from experiments.config import DemoConfig
 from experiments.worlds import FIRST_ID, week_of_year
 from sim.market import LoyaltyMarket
 from sim.programme import ProgrammeParameters
-from sim.week import World
+from sim.week import World, starting_in
 
 _CUSTOMERS = 20_000  # simulated, at least
 
@@ -90,9 +90,8 @@ def _simulate(
         posterior, log.n_customers * cohorts, derive_seed(config.seed, "population"), first_id=0
     )
     market = LoyaltyMarket(world, customers, derive_seed(config.seed, "world"), recording=True)
-    rules = market.engine.rules
-    shift = week_of_year(log.start.day_of_year)
-    market.engine.rules = rules._replace(calendar=np.roll(rules.calendar, -shift))
+    first = week_of_year(log.start.day_of_year)
+    market.engine.rules = starting_in(market.engine.rules, first)
     parts = []
     for _ in range(log.weeks):
         market.step()

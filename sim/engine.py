@@ -5,72 +5,69 @@ from numba import prange
 from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
-from agents.records import EVENT, Customers
-from agents.rng import MAX_PURCHASES
+from agents.records import EVENT, LOG, Customers
 from sim.week import Rules, step_customer
-
-# A purchase brings at most redemption, purchase and qualification; the rest comes once a week.
-_MOST_EVENTS = 3 * MAX_PURCHASES + 16
 
 
 @kernel
-def advance_row(customers, log, cursor, actions, rules, key, row):  # type: ignore[no-untyped-def]
+def advance_row(traits, state, account, profile, outcome, log, actions, rules, key, row):  # type: ignore[no-untyped-def]
     """Advance one row by a week; what a CustomerAgent asks its model to do."""
     step_customer(
-        customers.traits[row],
-        customers.state[row],
-        customers.account[row],
-        customers.profile[row],
-        customers.outcome[row],
-        log[row],
-        cursor[row],
+        traits[row],
+        state[row],
+        account[row],
+        profile[row],
+        outcome[row],
+        log[min(np.int64(row), log.shape[0] - 1)],
         actions[row],
-        rules,
+        rules[0],
         key,
     )
 
 
 @parallel_kernel
-def advance_rows(customers, log, cursor, actions, rules, key):  # type: ignore[no-untyped-def]
+def advance_rows(traits, state, account, profile, outcome, log, actions, rules, key):  # type: ignore[no-untyped-def]
     """Advance all rows by a week on numba's threads."""
-    for row in prange(customers.traits.shape[0]):
+    for row in prange(traits.shape[0]):  # not through advance_row: arrays cost reference counts
         step_customer(
-            customers.traits[row],
-            customers.state[row],
-            customers.account[row],
-            customers.profile[row],
-            customers.outcome[row],
-            log[row],
-            cursor[row],
+            traits[row],
+            state[row],
+            account[row],
+            profile[row],
+            outcome[row],
+            log[min(np.int64(row), log.shape[0] - 1)],
             actions[row],
-            rules,
+            rules[0],
             key,
         )
 
 
 class EventLog:
-    """Room for the events of one week, shape (n, k); k = 0 writes nothing down.
+    """Room for the events of one week: a LOG row per customer, or one without room for all.
 
-    A recording log has room for the most events a week can bring. Pages that are never written
-    cost no memory, so a row takes about 4 kB; record cohorts of up to some hundred thousand.
+    Pages that are never written cost no memory, so a recording row takes about 4 kB; record
+    cohorts of up to some hundred thousand.
     """
 
     def __init__(self, n: int, recording: bool) -> None:
-        self.rows = np.zeros((n, _MOST_EVENTS if recording else 0), EVENT)
-        self.cursor = np.zeros((n, 1), np.int64)
+        self.recording = recording
+        self.rows = np.zeros(n if recording else 1, LOG)
+        if recording:
+            self.rows["room"] = LOG["words"].shape[0]
 
     def clear(self) -> None:
         """Forget the week."""
-        self.cursor[:] = 0
+        self.rows["used"] = 0
 
     def events(self) -> NDArray[np.void]:
         """Events of the week ordered by (customer, time, sequence), shape (m,)."""
-        if self.rows.shape[1] == 0:
+        if not self.recording:
             raise ValueError("no events were written down: start with recording=True")
-        used = self.cursor[:, 0]
+        used = self.rows["used"]
         row = np.repeat(np.arange(used.size), used)
         column = np.arange(row.size) - np.repeat(np.cumsum(used) - used, used)
-        events = self.rows[row, column]
+        words = np.ascontiguousarray(self.rows["words"][row, column])
+        events = words.view(EVENT).reshape(-1)
         return events[np.lexsort((events["sequence"], events["time"], events["customer"]))]
 
 
@@ -111,24 +108,16 @@ class Engine:
         chosen = np.asarray(actions)
         if chosen.shape != (self.customers.n,):
             raise ValueError(f"actions have shape {chosen.shape}, not ({self.customers.n},)")
-        if chosen.size and (chosen.min() < 0 or chosen.max() >= self.rules.actions.shape[0]):
-            raise ValueError(f"actions must lie in 0..{self.rules.actions.shape[0] - 1}")
+        last = int(self.rules["n_actions"][0]) - 1
+        if chosen.size and (chosen.min() < 0 or chosen.max() > last):
+            raise ValueError(f"actions must lie in 0..{last}")
         return chosen.astype(np.uint8)
 
     def advance(self, actions: NDArray[np.integer] | None = None) -> None:
         """One week for all rows; ``actions`` shape (n,), default nothing for anyone."""
         self.log.clear()
-        advance_rows(
-            self.customers,
-            self.log.rows,
-            self.log.cursor,
-            self.checked(actions),
-            self.rules,
-            self.key,
-        )
+        advance_rows(*self.customers, self.log.rows, self.checked(actions), self.rules, self.key)
 
     def advance_one(self, row: int, actions: NDArray[np.uint8]) -> None:
         """One week for one row, without checks: the Mesa path."""
-        advance_row(
-            self.customers, self.log.rows, self.log.cursor, actions, self.rules, self.key, row
-        )
+        advance_row(*self.customers, self.log.rows, actions, self.rules, self.key, row)

@@ -84,8 +84,12 @@ class OfferBook:
         names = [offer.name for offer in self.offers]
         if len(set(names)) != len(names):
             raise ValueError(f"offers {names}: names must differ")
-        check_range("number of actions", 1 + len(names) * len(self.channels), 1, 250)
+        check_range("number of offers", len(names), 0, MAX_OFFERS)
+        check_range("number of actions", 1 + len(names) * len(self.channels), 1, MAX_ACTIONS)
 
+
+MAX_OFFERS = 64
+MAX_ACTIONS = 256
 
 OFFER = record_dtype(
     (

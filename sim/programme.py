@@ -172,10 +172,10 @@ def earn(account, outcome, programme, week, revenue):  # type: ignore[no-untyped
 
 
 @kernel
-def qualify(account, profile, log, cursor, customer, time, week, revenue):  # type: ignore[no-untyped-def]
+def qualify(account, profile, log, customer, time, week, revenue):  # type: ignore[no-untyped-def]
     """Count what was paid towards a tier."""
     account.quarter_spend[(week // WEEKS_PER_QUARTER) % SPEND_SLOTS] += revenue
-    post(profile, log, cursor, customer, time, QUALIFY, 0, 0, revenue)
+    post(profile, log, customer, time, QUALIFY, 0, 0, revenue)
 
 
 @kernel
@@ -192,7 +192,7 @@ def take_oldest(account, week, points):  # type: ignore[no-untyped-def]
 
 @kernel
 def redeem_reward(  # type: ignore[no-untyped-def]
-    account, profile, outcome, log, cursor, customer, time, week, programme
+    account, profile, outcome, log, customer, time, week, programme
 ):
     """Hand out one reward: FIFO from the lots, cash cost booked, liability released."""
     price = programme.points_price
@@ -200,12 +200,12 @@ def redeem_reward(  # type: ignore[no-untyped-def]
     outcome.points_redeemed += price
     outcome.reward_cost += programme.reward_cost
     accrue(outcome, -price, programme.liability_per_point)
-    post(profile, log, cursor, customer, time, POINTS, REDEEM, 0, -price)
+    post(profile, log, customer, time, POINTS, REDEEM, 0, -price)
 
 
 @kernel
 def close_programme_week(  # type: ignore[no-untyped-def]
-    account, profile, outcome, log, cursor, customer, time, week, programme
+    account, profile, outcome, log, customer, time, week, programme
 ):
     """Mature pending points, expire lots at quarter ends, set the tier.
 
@@ -218,7 +218,7 @@ def close_programme_week(  # type: ignore[no-untyped-def]
         account.pending[slot] = 0
         account.lots[quarter % LOT_SLOTS] += matured
         account.points += matured
-        post(profile, log, cursor, customer, time, POINTS, EARN, 0, matured)
+        post(profile, log, customer, time, POINTS, EARN, 0, matured)
     quarter_ends = (week + 1) % WEEKS_PER_QUARTER == 0
     if quarter_ends:
         slot = (quarter - programme.expiry_quarters + LOT_SLOTS) % LOT_SLOTS
@@ -228,14 +228,14 @@ def close_programme_week(  # type: ignore[no-untyped-def]
             account.points -= expired
             outcome.points_expired += expired
             accrue(outcome, -expired, programme.liability_per_point)
-            post(profile, log, cursor, customer, time, POINTS, EXPIRE, 0, -expired)
+            post(profile, log, customer, time, POINTS, EXPIRE, 0, -expired)
         slot = (quarter + 1) % SPEND_SLOTS
         lapsed = account.quarter_spend[slot]
         if lapsed > 0:
             account.quarter_spend[slot] = 0
-            post(profile, log, cursor, customer, time, QUALIFY, 0, 0, -lapsed)
+            post(profile, log, customer, time, QUALIFY, 0, 0, -lapsed)
     if quarter_ends or profile.week_revenue > 0:
         tier = tier_for(qualifying_spend(account), programme)
         if tier > account.tier or (tier < account.tier and quarter_ends):
             account.tier = tier
-            post(profile, log, cursor, customer, time, TIER, tier, 0, 0)
+            post(profile, log, customer, time, TIER, tier, 0, 0)

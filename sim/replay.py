@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 
 from agents.compiled import parallel_kernel
 from agents.profile import JOIN, PURCHASE, fold, week_close
-from agents.records import ACCOUNT, EVENT, OUTCOME, PROFILE, SECONDS_PER_WEEK
+from agents.records import ACCOUNT, LOG, OUTCOME, PROFILE, SECONDS_PER_WEEK
 from sim.programme import close_programme_week, qualify
 from sim.scenario import WEEKS_PER_YEAR
 from sim.week import Rules
 
 
 @parallel_kernel
-def _replay(events, start, weeks, first_week, profile, account, outcome, rules, status_match):  # type: ignore[no-untyped-def]
+def _replay(
+    events, start, weeks, first_week, profile, account, outcome, silent, rules, status_match
+):  # type: ignore[no-untyped-def]
     for row in prange(profile.shape[0]):
-        log = np.empty(0, EVENT)
-        cursor = np.zeros(1, np.int64)
         at = start[row]
         end = start[row + 1]
         for week in range(first_week, first_week + weeks):
@@ -26,17 +26,17 @@ def _replay(events, start, weeks, first_week, profile, account, outcome, rules, 
                 fold(profile[row], event.kind, event.time, event.code, event.channel, event.amount)
                 if status_match and (event.kind == PURCHASE or event.kind == JOIN):
                     qualify(
-                        account[row], profile[row], log, cursor,
+                        account[row], profile[row], silent[0],
                         np.uint64(row), event.time, week, event.amount,
                     )  # fmt: skip
                 at += 1
             if status_match:
                 close_programme_week(
-                    account[row], profile[row], outcome[row], log, cursor,
-                    np.uint64(row), close - 1, week, rules.programme[0],
+                    account[row], profile[row], outcome[row], silent[0],
+                    np.uint64(row), close - 1, week, rules[0].programme,
                 )  # fmt: skip
-            season = rules.calendar[week % WEEKS_PER_YEAR]
-            week_close(profile[row], rules.filter[0], week, season.exposure)
+            exposure = rules[0].calendar.exposure[week % WEEKS_PER_YEAR]
+            week_close(profile[row], rules[0].filter, week, exposure)
 
 
 def replay(
@@ -85,7 +85,8 @@ def replay(
     profile["joined"] = -1
     account = np.zeros(n, ACCOUNT)
     _replay(
-        ordered, start, weeks, first_week, profile, account, np.zeros(n, OUTCOME), rules,
-        status_match and bool(rules.programme["active"][0]),
+        ordered, start, weeks, first_week, profile, account,
+        np.zeros(n, OUTCOME), np.zeros(1, LOG), rules,
+        status_match and bool(rules["programme"]["active"][0]),
     )  # fmt: skip
     return profile, account

@@ -4,12 +4,13 @@ The Mesa path, the parallel engine, counterfactual branches and environments all
 ``step_customer``; docs/contracts.md §5 lists the steps.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.behaviour import (
+    BEHAVIOUR,
     Dynamics,
     ResponseParameters,
     Stimulus,
@@ -24,6 +25,7 @@ from agents.compiled import kernel
 from agents.profile import (
     CLOSE_ACCOUNT,
     CONTACT,
+    FILTER,
     LAST_USE,
     OPEN,
     OPT_OUT,
@@ -34,12 +36,13 @@ from agents.profile import (
     post,
     week_close,
 )
-from agents.records import SECONDS_PER_WEEK, Field, record_dtype
+from agents.records import SECONDS_PER_WEEK
 from agents.rng import BASKET, EXIT, WEEK, block, uniform
 from agents.rng import CONTACT as CONTACT_DRAW
 from sim.ledger import release, reserve, settle, share_of
-from sim.offers import ActionTable, OfferBook, action_table
+from sim.offers import ACTION, MAX_ACTIONS, MAX_OFFERS, OFFER, ActionTable, OfferBook, action_table
 from sim.programme import (
+    PROGRAMME,
     ProgrammeParameters,
     close_programme_week,
     earn,
@@ -49,25 +52,43 @@ from sim.programme import (
     qualify,
     redeem_reward,
 )
-from sim.scenario import WEEKS_PER_YEAR, SeasonParameters, calendar
+from sim.scenario import CALENDAR, WEEKS_PER_YEAR, SeasonParameters, calendar
 
-MARGIN = record_dtype((Field("share", "i8", (), "basis points", "contribution margin of gross"),))
 DISCOUNT, POINTS_KIND, FREE_ITEM = 0, 1, 2
 _CONTACT_DELAY = 3600
 _OPEN_DELAY = 7200
 _LAST_SECOND = SECONDS_PER_WEEK - 1
 
 
-class Rules(NamedTuple):
-    """Every rule of a world in compiled form; parameter records have shape (1,)."""
+def _columns(dtype: np.dtype[np.void], rows: int) -> np.dtype[np.void]:
+    """Record that holds a table by columns, each of shape (rows,)."""
+    return np.dtype([(name, dtype[name], (rows,)) for name in dtype.names or ()], align=True)
 
-    behaviour: NDArray[np.void]
-    programme: NDArray[np.void]
-    offers: NDArray[np.void]
-    actions: NDArray[np.void]
-    calendar: NDArray[np.void]
-    filter: NDArray[np.void]
-    margin: NDArray[np.void]
+
+# Every rule of a world in one record. Scalar rules take records only: passing arrays between
+# compiled functions costs two atomic reference counts each, more than the rules themselves.
+RULES = np.dtype(
+    [
+        ("behaviour", BEHAVIOUR),
+        ("programme", PROGRAMME),
+        ("filter", FILTER),
+        ("margin_share", "i8"),
+        ("offers", _columns(OFFER, MAX_OFFERS)),
+        ("actions", _columns(ACTION, MAX_ACTIONS)),
+        ("n_actions", "i8"),
+        ("calendar", _columns(CALENDAR, WEEKS_PER_YEAR)),
+    ],
+    align=True,
+)
+Rules = NDArray[np.void]  # shape (1,), dtype RULES
+
+
+def starting_in(rules: Rules, week_of_year: int) -> Rules:
+    """Copy of the rules whose week 0 is that week of the year."""
+    turned = rules.copy()
+    for name in CALENDAR.names or ():
+        turned["calendar"][name] = np.roll(rules["calendar"][name], -week_of_year, axis=1)
+    return turned
 
 
 class World(NamedTuple):
@@ -87,115 +108,120 @@ class World(NamedTuple):
         return action_table(self.book, self.programme)
 
     def rules(self) -> Rules:
-        """Compiled form for the kernels."""
-        margin = np.zeros(1, MARGIN)
-        margin["share"] = round(self.contribution_margin * 10_000)
+        """Compiled form for the kernels, shape (1,), dtype RULES."""
+        rules = np.zeros(1, RULES)
         table = self.table
-        return Rules(
-            behaviour_record(self.response, self.dynamics),
-            programme_record(self.programme),
-            table.offers,
-            table.actions,
-            calendar(self.season),
-            filter_record(self.filter),
-            margin,
+        rules["behaviour"] = behaviour_record(self.response, self.dynamics)
+        rules["programme"] = programme_record(self.programme)
+        rules["filter"] = filter_record(self.filter)
+        rules["margin_share"] = round(self.contribution_margin * 10_000)
+        rules["n_actions"] = table.n
+        columns: tuple[tuple[str, NDArray[Any]], ...] = (
+            ("offers", table.offers),
+            ("actions", table.actions),
+            ("calendar", calendar(self.season)),
         )
+        for part, rows in columns:
+            for name in rows.dtype.names or ():
+                rules[part][name][0, : rows.size] = rows[name]
+        return rules
 
 
 @kernel
-def open_offer(traits, state, account, profile, outcome, log, cursor, action, rules, words):  # type: ignore[no-untyped-def]
+def open_offer(traits, state, account, profile, outcome, log, action, rules, words):  # type: ignore[no-untyped-def]
     """Step 1: contact, reservation, attention and the intention to redeem."""
-    chosen = rules.actions[action]
-    offer = rules.offers[chosen.offer]
+    at = rules.actions.offer[action]
+    kind = rules.offers.kind[at]
+    channel = rules.actions.channel[action]
+    weeks = rules.offers.weeks[at]
     time = np.int64(state.week) * SECONDS_PER_WEEK
     outcome.action = action
     if account.offer > 0:  # masks forbid it; a branch may still ask
         release(account, outcome)
-    account.offer = chosen.offer + 1
-    account.offer_weeks_left = offer.weeks
-    account.offer_uses_left = offer.uses
+    account.offer = at + 1
+    account.offer_weeks_left = weeks
+    account.offer_uses_left = rules.offers.uses[at]
     account.offer_opened = 0
     state.intends_redemption = 0
-    reserve(account, outcome, offer.cap * offer.uses, chosen.contact_cost)
+    cap = rules.offers.cap[at] * rules.offers.uses[at]
+    reserve(account, outcome, cap, rules.actions.contact_cost[action])
     post(
-        profile, log, cursor, traits.id, time + _CONTACT_DELAY,
-        CONTACT, offer.kind, chosen.channel, offer.weeks,
+        profile, log, traits.id, time + _CONTACT_DELAY,
+        CONTACT, kind, channel, weeks,
     )  # fmt: skip
-    stimulus = Stimulus(0.0, 1.0, -1, 0.0, 0, 0.0, chosen.channel, offer.kind)
-    expected = intensities(traits, state, stimulus, rules.behaviour[0])
+    stimulus = Stimulus(0.0, 1.0, -1, 0.0, 0, 0.0, channel, kind)
+    expected = intensities(traits, state, stimulus, rules.behaviour)
     if state.alive and uniform(words[0]) < expected.attention:
         account.offer_opened = 1
         outcome.opened = 1
         post(
-            profile, log, cursor, traits.id, time + _OPEN_DELAY,
-            OPEN, offer.kind, chosen.channel, 0,
+            profile, log, traits.id, time + _OPEN_DELAY,
+            OPEN, kind, channel, 0,
         )  # fmt: skip
         if uniform(words[1]) < expected.intention:
             state.intends_redemption = 1
 
 
 @kernel
-def redeem_offer(traits, state, account, profile, outcome, log, cursor, time, gross, rules):  # type: ignore[no-untyped-def]
+def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rules):  # type: ignore[no-untyped-def]
     """Use the open offer on one basket; returns the discount in minor units."""
-    offer = rules.offers[account.offer - 1]
+    at = account.offer - 1
+    kind = rules.offers.kind[at]
+    cap = np.int64(rules.offers.cap[at])
     discount = np.int64(0)
     cost = np.int64(0)
-    if offer.kind == DISCOUNT:
-        discount = min(np.int64(offer.cap), share_of(gross, offer.depth))
+    if kind == DISCOUNT:
+        discount = min(cap, share_of(gross, rules.offers.depth[at]))
         cost = discount
-    elif offer.kind == POINTS_KIND:
+    elif kind == POINTS_KIND:
         if account.enrolled:
-            cost = np.int64(offer.cap)
-            grant(account, outcome, rules.programme[0], state.week, offer.points)
-    elif offer.kind == FREE_ITEM:
-        cost = np.int64(offer.item_cost)
+            cost = cap
+            grant(account, outcome, rules.programme, state.week, rules.offers.points[at])
+    elif kind == FREE_ITEM:
+        cost = np.int64(rules.offers.item_cost[at])
         outcome.item_cost += cost
     account.offer_uses_left -= 1
-    settle(account, outcome, offer.cap, cost)
+    settle(account, outcome, cap, cost)
     outcome.redeemed += 1
     state.pull_forward += 1.0
     state.recent_reward += 1.0
     last = LAST_USE if account.offer_uses_left == 0 else 0
-    post(profile, log, cursor, traits.id, time, REDEEM_OFFER, offer.kind, last, cost)
+    post(profile, log, traits.id, time, REDEEM_OFFER, kind, last, cost)
     return discount
 
 
 @kernel
-def purchase(
-    traits, state, account, profile, outcome, log, cursor, expected, index, span, rules, key
-):  # type: ignore[no-untyped-def]
+def purchase(traits, state, account, profile, outcome, log, expected, index, span, rules, key):  # type: ignore[no-untyped-def]
     """Step 3: one basket, with redemption of the open offer and points; returns its time."""
     words = block(key, traits.id, state.week, BASKET, index, state.replica)
     within = min(np.int64(uniform(words[0]) * span * SECONDS_PER_WEEK), _LAST_SECOND)
     time = np.int64(state.week) * SECONDS_PER_WEEK + within
-    gross = basket(expected, traits, rules.behaviour[0], words, key)
+    gross = basket(expected, traits, rules.behaviour, words, key)
     discount = np.int64(0)
     if account.offer > 0 and account.offer_uses_left > 0 and state.intends_redemption:
-        discount = redeem_offer(
-            traits, state, account, profile, outcome, log, cursor, time, gross, rules
-        )
+        discount = redeem_offer(traits, state, account, profile, outcome, log, time, gross, rules)
     revenue = gross - discount
     outcome.purchases += 1
     outcome.gross += gross
     outcome.discount += discount
-    outcome.margin += share_of(gross, rules.margin[0].share)
-    post(profile, log, cursor, traits.id, time, PURCHASE, 0, 0, revenue)
-    if rules.programme[0].active and account.enrolled:
-        earn(account, outcome, rules.programme[0], state.week, revenue)
-        qualify(account, profile, log, cursor, traits.id, time, state.week, revenue)
+    outcome.margin += share_of(gross, rules.margin_share)
+    post(profile, log, traits.id, time, PURCHASE, 0, 0, revenue)
+    if rules.programme.active and account.enrolled:
+        earn(account, outcome, rules.programme, state.week, revenue)
+        qualify(account, profile, log, traits.id, time, state.week, revenue)
     return time
 
 
 @kernel
-def leave(traits, state, account, profile, outcome, log, cursor, rules, key):  # type: ignore[no-untyped-def]
+def leave(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
     """Step 7, death: silent, unless the customer also closes the account."""
     state.alive = 0
     words = block(key, traits.id, state.week, EXIT, 0, state.replica)
-    if uniform(words[0]) < rules.behaviour[0].close_account_probability:
+    if uniform(words[0]) < rules.behaviour.close_account_probability:
         account.closed = 1
         outcome.closed = 1
         time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
-        post(profile, log, cursor, traits.id, time, CLOSE_ACCOUNT, 0, 0, 0)
+        post(profile, log, traits.id, time, CLOSE_ACCOUNT, 0, 0, 0)
 
 
 @kernel
@@ -223,42 +249,40 @@ def clear(outcome):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def step_customer(traits, state, account, profile, outcome, log, cursor, action, rules, key):  # type: ignore[no-untyped-def]
+def step_customer(traits, state, account, profile, outcome, log, action, rules, key):  # type: ignore[no-untyped-def]
     """Advance one customer by one week under an allowed action.
 
     Parameters
     ----------
     traits, state, account, profile, outcome
         The customer's rows; all but traits are changed.
-    log, cursor
-        EVENT rows to write to, shape (k,), k may be 0, and their counter, shape (1,).
+    log
+        LOG row to write events to; its room may be 0.
     action
         Row of the action table; 0 = nothing.
     rules, key
-        Compiled Rules; 64-bit seed.
+        RULES record; 64-bit seed.
     """
     clear(outcome)
-    behaviour = rules.behaviour[0]
-    programme = rules.programme[0]
+    behaviour = rules.behaviour
+    programme = rules.programme
     week = state.week
-    season = rules.calendar[week % WEEKS_PER_YEAR]
+    of_year = week % WEEKS_PER_YEAR
     channel = -1
     begin_week(state, behaviour)
     if action > 0 and account.closed == 0:
-        channel = rules.actions[action].channel
+        channel = rules.actions.channel[action]
         contact_words = block(key, traits.id, week, CONTACT_DRAW, 0, state.replica)
-        open_offer(
-            traits, state, account, profile, outcome, log, cursor, action, rules, contact_words
-        )
+        open_offer(traits, state, account, profile, outcome, log, action, rules, contact_words)
     if state.alive:
         offer_kind = -1
         strength = 0.0
         if account.offer > 0 and account.offer_opened:
-            offer_kind = rules.offers[account.offer - 1].kind
-            strength = rules.offers[account.offer - 1].strength
+            offer_kind = rules.offers.kind[account.offer - 1]
+            strength = rules.offers.strength[account.offer - 1]
         stimulus = Stimulus(
-            season.log_rate,
-            season.spend,
+            rules.calendar.log_rate[of_year],
+            rules.calendar.spend[of_year],
             offer_kind,
             strength,
             account.tier,
@@ -271,7 +295,7 @@ def step_customer(traits, state, account, profile, outcome, log, cursor, action,
         realised = realise(expected, words[0], words[1])
         for index in range(realised.purchases):
             purchase(
-                traits, state, account, profile, outcome, log, cursor,
+                traits, state, account, profile, outcome, log,
                 expected, index, realised.alive_fraction, rules, key,
             )  # fmt: skip
         if (
@@ -281,7 +305,7 @@ def step_customer(traits, state, account, profile, outcome, log, cursor, action,
             and uniform(words[3]) < expected.use_points
         ):
             redeem_reward(
-                account, profile, outcome, log, cursor, traits.id,
+                account, profile, outcome, log, traits.id,
                 np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, week, programme,
             )  # fmt: skip
             state.momentum += 1.0
@@ -292,15 +316,15 @@ def step_customer(traits, state, account, profile, outcome, log, cursor, action,
                 account.consent[channel] = 0
                 outcome.opted_out = 1
                 post(
-                    profile, log, cursor, traits.id,
+                    profile, log, traits.id,
                     np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, OPT_OUT, 0, channel, 0,
                 )  # fmt: skip
         end_week(state, behaviour, words[2])
         if not realised.survives:
-            leave(traits, state, account, profile, outcome, log, cursor, rules, key)
+            leave(traits, state, account, profile, outcome, log, rules, key)
     if programme.active and account.enrolled:
         close_programme_week(
-            account, profile, outcome, log, cursor, traits.id,
+            account, profile, outcome, log, traits.id,
             np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, week, programme,
         )  # fmt: skip
     if account.offer > 0:
@@ -311,5 +335,5 @@ def step_customer(traits, state, account, profile, outcome, log, cursor, action,
             account.offer_weeks_left = 0
             account.offer_opened = 0
             state.intends_redemption = 0
-    week_close(profile, rules.filter[0], week, season.exposure)
+    week_close(profile, rules.filter, week, rules.calendar.exposure[of_year])
     state.week = week + 1

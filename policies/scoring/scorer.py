@@ -11,7 +11,7 @@ from envs.constraints import blocking, limits_record
 from envs.decision import Decision, DecisionContext, decide
 from envs.features import CENTRE, FEATURES, observe
 from policies.export.bundle import Bundle, load_bundle, run_onnx
-from sim.week import Rules
+from sim.week import Rules, starting_in
 
 _REASONS = 3
 _CONTEXT_FEATURES = ("budget_left", "shadow_price", "season", "age")
@@ -68,8 +68,7 @@ class Scorer:
 
     def rules(self, first_week_of_year: int = 0) -> Rules:
         """Rules of the bundle, with the calendar turned so that week 0 is that week of the year."""
-        rules = self.bundle.world.rules()
-        return rules._replace(calendar=np.roll(rules.calendar, -first_week_of_year))
+        return starting_in(self.bundle.world.rules(), first_week_of_year)
 
     def score(
         self,

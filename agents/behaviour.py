@@ -275,7 +275,7 @@ def realise(expected, count_word, death_word):  # type: ignore[no-untyped-def]
     fraction = 1.0
     survives = True
     u = uniform(death_word)
-    # 1 - exp(-h) <= h: most survivors need no logarithm.
+    # 1 - math.exp(-h) <= h: most survivors need no logarithm.
     if u < expected.hazard:
         lifetime = -math.log(1.0 - u) / expected.hazard
         if lifetime < 1.0:

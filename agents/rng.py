@@ -44,6 +44,7 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
+_RECIPROCAL = 1.0 / np.maximum(np.arange(MAX_PURCHASES + 1), 1)
 
 
 def derive_seed(seed: int, role: SeedRole) -> np.uint64:
@@ -106,22 +107,27 @@ def uniform(word):  # type: ignore[no-untyped-def]
 
 @kernel
 def normal(word):  # type: ignore[no-untyped-def]
-    """Standard normal by inversion (Wichura 1988, AS 241, PPND7; error below 1e-6)."""
-    q = uniform(word) - 0.5
-    if abs(q) <= 0.425:
-        r = 0.180625 - q * q
-        return (
-            q
-            * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179)
-            / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
-        )
-    r = 0.5 - abs(q)
-    r = math.sqrt(-math.log(r))
-    r -= 1.6  # a 32-bit word reaches r = 4.8, within the formula's first tail
-    value = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
-        (0.12021132975 * r + 0.73700164250) * r + 1.0
-    )
-    return math.copysign(value, q)
+    """Standard normal by inversion (Acklam 2003, relative error below 1.2e-9).
+
+    His central form serves 95 % of the draws without a logarithm.
+    """
+    p = uniform(word)
+    q = p - 0.5
+    if abs(q) <= 0.47575:
+        r = q * q
+        top = -39.69683028665376 * r + 220.9460984245205
+        top = ((top * r - 275.9285104469687) * r + 138.3577518672690) * r
+        top = (top - 30.66479806614716) * r + 2.506628277459239
+        low = -54.47609879822406 * r + 161.5858368580409
+        low = ((low * r - 155.6989798598866) * r + 66.80131188771972) * r
+        low = (low - 13.28068155288572) * r + 1.0
+        return top * q / low
+    t = math.sqrt(-2.0 * math.log(min(p, 1.0 - p)))
+    top = ((-0.007784894002430293 * t - 0.3223964580411365) * t - 2.400758277161838) * t
+    top = ((top - 2.549732539343734) * t + 4.374664141464968) * t + 2.938163982698783
+    low = (0.007784695709041462 * t + 0.3224671290700398) * t + 2.445134137142996
+    low = (low * t + 3.754408661907416) * t + 1.0
+    return math.copysign(top / low, q)
 
 
 @kernel
@@ -137,7 +143,7 @@ def poisson(rate, word):  # type: ignore[no-untyped-def]
     count = 0
     while u >= cumulative and count < MAX_PURCHASES:
         count += 1
-        probability *= rate / count
+        probability *= rate * _RECIPROCAL[count]
         cumulative += probability
     return count
 
@@ -152,6 +158,7 @@ def unit_gamma(shape, words, key):  # type: ignore[no-untyped-def]
         a += 1.0
     d = a - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
+    scale = d * boost / shape
     z, u = normal(words[2]), uniform(words[3])
     second = False
     while True:
@@ -160,9 +167,9 @@ def unit_gamma(shape, words, key):  # type: ignore[no-untyped-def]
             v = v * v * v
             # Their squeeze accepts 98 % without a logarithm.
             if u < 1.0 - 0.0331 * (z * z) * (z * z):
-                return d * v * boost / shape
+                return scale * v
             if math.log(u) < 0.5 * z * z + d - d * v + d * math.log(v):
-                return d * v * boost / shape
+                return scale * v
         if second:
             z, u = normal(words[2]), uniform(words[3])
         else:

@@ -172,6 +172,7 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
     cost = np.int64(0)
     if kind == DISCOUNT:
         discount = min(cap, share_of(gross, rules.offers.depth[at]))
+        outcome.discount += discount
         cost = discount
     elif kind == POINTS_KIND:
         if account.enrolled:
@@ -191,11 +192,13 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
 
 
 @kernel
-def purchase(traits, state, account, profile, outcome, log, expected, index, span, rules, key):  # type: ignore[no-untyped-def]
-    """Step 3: one basket, with redemption of the open offer and points; returns its time."""
-    words = block(key, traits.id, state.week, BASKET, index, state.replica)
+def purchase(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, expected, week, index, span, rules, key
+):
+    """Step 3: one basket, with redemption of the open offer and points."""
+    words = block(key, traits.id, week, BASKET, index, state.replica)
     within = min(np.int64(uniform(words[0]) * span * SECONDS_PER_WEEK), _LAST_SECOND)
-    time = np.int64(state.week) * SECONDS_PER_WEEK + within
+    time = np.int64(week) * SECONDS_PER_WEEK + within
     gross = basket(expected, traits, rules.behaviour, words, key)
     discount = np.int64(0)
     if account.offer > 0 and account.offer_uses_left > 0 and state.intends_redemption:
@@ -203,13 +206,11 @@ def purchase(traits, state, account, profile, outcome, log, expected, index, spa
     revenue = gross - discount
     outcome.purchases += 1
     outcome.gross += gross
-    outcome.discount += discount
     outcome.margin += share_of(gross, rules.margin_share)
     post(profile, log, traits.id, time, PURCHASE, 0, 0, revenue)
     if rules.programme.active and account.enrolled:
-        earn(account, outcome, rules.programme, state.week, revenue)
-        qualify(account, profile, log, traits.id, time, state.week, revenue)
-    return time
+        earn(account, outcome, rules.programme, week, revenue)
+        qualify(account, profile, log, traits.id, time, week, revenue)
 
 
 @kernel
@@ -296,7 +297,7 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
         for index in range(realised.purchases):
             purchase(
                 traits, state, account, profile, outcome, log,
-                expected, index, realised.alive_fraction, rules, key,
+                expected, week, index, realised.alive_fraction, rules, key,
             )  # fmt: skip
         if (
             realised.purchases > 0

@@ -25,9 +25,17 @@ _MINOR = 100.0
 class PosteriorLike(Protocol):
     """What is read of a posterior file (agents.calibration.posterior.Posterior)."""
 
-    purchase_model: str
-    spend_model: str
-    parameters: dict[str, NDArray[np.float64]]
+    @property
+    def purchase_model(self) -> str:
+        """Model of purchases: pareto_nbd or drift."""
+
+    @property
+    def spend_model(self) -> str:
+        """Model of baskets: gamma_gamma or lognormal_gamma."""
+
+    @property
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        """Draws by name, index 0 the mode."""
 
 
 @dataclass(frozen=True)

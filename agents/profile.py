@@ -48,6 +48,7 @@ EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 _FAST_KEEP = math.exp(-1.0 / 4.0)
 _SLOW_KEEP = math.exp(-1.0 / 26.0)
 _MAX_ODDS = 1e12
+_TWELFTH = 1.0 / 12.0
 _WEEK = 1.0 / SECONDS_PER_WEEK
 
 
@@ -166,15 +167,15 @@ def _log_ratio(part, whole):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _half_integral(high, low, log_ratio, sag, middle, span):  # type: ignore[no-untyped-def]
+def _half_integral(high, low, log_ratio, sag, inverse, span):  # type: ignore[no-untyped-def]
     """Mean over a time ``span`` of a nearly exponential fall from ``high`` to ``low``, per time.
 
-    ``sag`` is its mean relative to the exact exponential, ``middle`` the time at mid-span.
+    ``sag`` is its mean relative to the exact exponential, ``inverse`` one over the time at
+    mid-span.
     """
     mean = 0.5 * (high + low) if log_ratio < 1e-6 else (high - low) / log_ratio
-    inverse = 1.0 / middle
     step = inverse * span
-    return inverse * (mean * sag * (1.0 + step * step / 12.0) + step * (high - low) / 12.0)
+    return inverse * (mean * sag * (1.0 + step * step * _TWELFTH) + step * (high - low) * _TWELFTH)
 
 
 @kernel
@@ -205,20 +206,24 @@ def _advance_filter(profile, parameters, monday, begin, exposure):  # type: igno
     log_half = 0.5 * log_growth - gap
     half = math.exp(log_half)
     if gap < 0.1:
-        rise = 1.0 + gap * (1.0 + gap * (0.5 + gap * (1.0 / 6.0 + gap / 24.0)))
+        rise = 1.0 + gap * (1.0 + gap * (0.5 + gap * (1.0 / 6.0 + gap * (1.0 / 24.0))))
     else:
         rise = math.exp(gap)
     growth = (half * rise) ** 2
     # The odds of surviving fall almost exponentially and the hazard almost linearly: each half
     # of the quiet time is integrated as an exponential, less its curvature, times a line.
     span = 0.5 * quiet
-    sag = 1.0 - gap / 6.0
+    sag = 1.0 - gap * (1.0 / 6.0)
+    inverse = 1.0 / (dropout + span)
+    shift = 0.5 * span * inverse
+    early = inverse * (1.0 + shift * (1.0 + shift * (1.0 + shift)))
+    late = inverse * (1.0 - shift * (1.0 - shift * (1.0 - shift)))
     died = (
         span
         * parameters.dropout_shape
         * (
-            _half_integral(growth, half, log_growth - log_half, sag, dropout + 0.5 * span, span)
-            + _half_integral(half, 1.0, log_half, sag, dropout + 1.5 * span, span)
+            _half_integral(growth, half, log_growth - log_half, sag, early, span)
+            + _half_integral(half, 1.0, log_half, sag, late, span)
         )
     )
     profile.dead_odds = min(odds * growth + died, _MAX_ODDS)

@@ -157,7 +157,7 @@ def unit_gamma(shape, words, key):  # type: ignore[no-untyped-def]
         boost = math.exp(math.log(uniform(words[1])) / a)
         a += 1.0
     d = a - 1.0 / 3.0
-    c = 1.0 / math.sqrt(9.0 * d)
+    c = 1.0 / (3.0 * math.sqrt(d))
     scale = d * boost / shape
     z, u = normal(words[2]), uniform(words[3])
     second = False

@@ -220,15 +220,15 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         dict[str, Any],
     ]:
         """One week for every row; see the class for all values."""
-        actions = np.asarray(actions, dtype=np.int64)
-        if actions.shape != (self.num_envs,):
-            raise ValueError(f"actions have shape {actions.shape}, not ({self.num_envs},)")
-        if actions.min() < 0 or actions.max() >= self.table.n:
+        wanted: NDArray[np.int64] = np.asarray(actions, dtype=np.int64)
+        if wanted.shape != (self.num_envs,):
+            raise ValueError(f"actions have shape {wanted.shape}, not ({self.num_envs},)")
+        if wanted.min() < 0 or wanted.max() >= self.table.n:
             raise ValueError(f"actions must lie in 0..{self.table.n - 1}")
         restarting = np.flatnonzero(self._needs_reset)
         if restarting.size and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise gym.error.ResetNeeded("an episode has ended: reset its row before stepping")
-        executed = self._execute(actions)
+        executed = self._execute(wanted)
         self._advance(executed)
         reward = self._reward(self.customers)
         if self._twins is not None:
@@ -266,7 +266,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Allowed actions, shape (N, A); column 0 is always true."""
-        return self._blocked == 0
+        mask: NDArray[np.bool_] = self._blocked == 0
+        return mask
 
     def close_extras(self, **kwargs: Any) -> None:
         """Nothing to release."""
@@ -418,7 +419,8 @@ class OfferEnv(gym.Env[Any, Any]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Allowed actions, shape (A,)."""
-        return self.vector.action_masks()[0]
+        mask: NDArray[np.bool_] = self.vector.action_masks()[0]
+        return mask
 
 
 def _first(info: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class OfferVecEnv(VecEnv):
     def __init__(self, num_envs: int, task: OfferTask, reward_scale: float = 1.0) -> None:
         self.env = OfferVectorEnv(num_envs, task, AutoresetMode.SAME_STEP)
         self.reward_scale = reward_scale
-        self._actions = np.zeros(num_envs, np.int64)
+        self._actions: NDArray[np.integer] = np.zeros(num_envs, np.int64)
         super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
 
     def reset(self) -> NDArray[np.float32]:

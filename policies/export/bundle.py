@@ -143,6 +143,8 @@ def export_onnx(model: ScoringModel, path: Path) -> None:
             )
     finally:
         exporter.setLevel(level)
+    if program is None:
+        raise RuntimeError("torch.onnx gave no program")
     program.save(str(path))
 
 

@@ -9,8 +9,10 @@ import mesa  # noqa: E402
 
 multiprocessing.set_start_method(_start_method, force=True)
 
+__all__ = ["CustomerAgent", "mesa"]
 
-class CustomerAgent(mesa.Agent):  # type: ignore[misc]
+
+class CustomerAgent(mesa.Agent):
     """View on row ``row`` of its model's cohort.
 
     ``step`` asks the model to advance that row; every rule lives in ``sim.week.step_customer``,

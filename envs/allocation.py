@@ -99,7 +99,8 @@ def allocate(
     mask
         Allowed actions, ``shape (n, n_actions)``, bool. Column 0 is always allowed.
     budget
-        Limit on the sum of commitments in minor units, ≥ 0; None: no limit.
+        Limit on the sum of commitments in minor units, ≥ 0; None: no limit. Limits above
+        ``LARGEST_BUDGET`` are that.
     customer_id
         ``shape (n,)``, uint64, distinct.
     week

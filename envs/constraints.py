@@ -112,7 +112,7 @@ def contacts_before(profile, weeks):  # type: ignore[no-untyped-def]
     """Contacts, over all channels, in the ``weeks`` - 1 weeks before this one."""
     total = 0
     for channel in range(N_CHANNELS):
-        history = np.int64(profile.contacts[channel])
+        history = int(profile.contacts[channel])
         for back in range(1, weeks):
             total += (history >> back) & 1
     return total

@@ -42,7 +42,7 @@ class Decider(Protocol):
         """Look at the last week's outcome when a run ends."""
 
 
-class FirmAgent(mesa.Agent):  # type: ignore[misc]
+class FirmAgent(mesa.Agent):
     """The firm: asks its decider once a week."""
 
     def __init__(self, model: "LoyaltyMarket", decider: Decider | None) -> None:
@@ -55,7 +55,7 @@ class FirmAgent(mesa.Agent):  # type: ignore[misc]
         self.model.actions[:] = self.model.engine.checked(chosen)
 
 
-class LoyaltyMarket(mesa.Model):  # type: ignore[misc]
+class LoyaltyMarket(mesa.Model):
     """A cohort, a programme and a firm.
 
     Parameters

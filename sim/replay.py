@@ -13,9 +13,9 @@ from sim.week import Rules
 
 
 @parallel_kernel
-def _replay(
+def _replay(  # type: ignore[no-untyped-def]
     events, start, weeks, first_week, profile, account, outcome, silent, rules, status_match
-):  # type: ignore[no-untyped-def]
+):
     for row in prange(profile.shape[0]):
         at = start[row]
         end = start[row + 1]

@@ -197,7 +197,7 @@ def purchase(  # type: ignore[no-untyped-def]
 ):
     """Step 3: one basket, with redemption of the open offer and points."""
     words = block(key, traits.id, week, BASKET, index, state.replica)
-    within = min(np.int64(uniform(words[0]) * span * SECONDS_PER_WEEK), _LAST_SECOND)
+    within = min(int(uniform(words[0]) * span * SECONDS_PER_WEEK), _LAST_SECOND)
     time = np.int64(week) * SECONDS_PER_WEEK + within
     gross = basket(expected, traits, rules.behaviour, words, key)
     discount = np.int64(0)

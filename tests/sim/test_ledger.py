@@ -69,7 +69,7 @@ def test_the_books_balance_after_any_sequence_of_weeks_and_actions(
     )
     ledger = Ledger.open(customers, programme.liability_per_point)
     draw = np.random.default_rng(luck)
-    n_actions = engine.rules.actions.size
+    n_actions = int(engine.rules["n_actions"][0])
     for _ in range(75):
         held = customers.account["commitment"].astype(np.int64)
         sent = draw.random(6) < busyness

@@ -67,7 +67,7 @@ def test_folding_a_week_in_any_order_gives_the_same_profile(recorded) -> None:
             row = profile[e["customer"]]
             fold(row, e["kind"], e["time"], e["code"], e["channel"], e["amount"])
         for row in profile:
-            week_close(row, rules.filter[0], week, rules.calendar[week % 52]["exposure"])
+            week_close(row, rules["filter"][0], week, rules["calendar"]["exposure"][0, week % 52])
     assert profile.tobytes() == market.customers.profile.tobytes()
 
 

@@ -17,6 +17,7 @@ from agents.records import KINDS, N_KINDS, Field, record_dtype
 from agents.rng import MAX_RATE, normal, poisson, uniform, unit_gamma, unit_lognormal
 
 SPEND_FAMILIES = ("gamma", "lognormal")
+MAX_BASKET = 8e6  # minor units; 255 a week fit 32 bits
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
@@ -99,13 +100,13 @@ class Dynamics:
     spend_family: str = "gamma"
     log_rate_centre: float = 0.0
     close_account_probability: float = 0.1
-    max_basket: float = 8e6
+    max_basket: float = MAX_BASKET
 
     def __post_init__(self) -> None:
         check_range("drift_sd", self.drift_sd, 0.0, 5.0)
         check_range("drift_weeks", self.drift_weeks, 0.0, 1e6)
         # 255 baskets a week must fit 32-bit minor units.
-        check_range("max_basket", self.max_basket, 1.0, 8e6)
+        check_range("max_basket", self.max_basket, 1.0, MAX_BASKET)
         check_range("close_account_probability", self.close_account_probability, 0.0, 1.0)
         if self.spend_family not in SPEND_FAMILIES:
             raise ValueError(f"spend_family={self.spend_family!r}: choose one of {SPEND_FAMILIES}")
@@ -194,7 +195,7 @@ Intensities = namedtuple(
         "spend_mean",  # minor units per basket at shelf price
         "attention",  # probability of opening this week's contact
         "intention",  # probability of meaning to redeem this week's offer once opened
-        "opt_out",  # probability of leaving the channel after an opened contact
+        "opt_out",  # probability of leaving the channel after a contact
         "use_points",  # probability of redeeming a reward in a week with a purchase
     ),
 )

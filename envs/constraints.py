@@ -63,6 +63,13 @@ class OfferBudget:
         room += [limit - settled - open_commitment for limit in (total,) if limit is not None]
         return max(0, min(room)) if room else None
 
+    def free_share(self, n: int, available: int | None) -> float:
+        """Free share of the weekly limit, 1 without a limit."""
+        weekly = self.weekly_limit(n)
+        if weekly is None or available is None:
+            return 1.0
+        return min(1.0, available / weekly) if weekly > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class ContactCap:

@@ -50,6 +50,7 @@ class Policy(Protocol):
 class Decision:
     """One week's decisions, arrays of shape (n,).
 
+    ``reserved`` and ``asked`` are commitments in minor units, granted and wanted within the masks.
     ``proposed`` is the best action before any constraint. ``binding`` names why its offer was not
     given (``Constraint``); 0 where it was, be it through another channel.
     """
@@ -59,6 +60,12 @@ class Decision:
     binding: NDArray[np.uint8]
     shadow_price: float
     reserved: int
+    asked: int
+
+    @property
+    def budget_refused(self) -> float:
+        """Share of the commitment asked for within the masks that the budget refused."""
+        return 1.0 - self.reserved / self.asked if self.asked > self.reserved else 0.0
 
     @property
     def override_rate(self) -> float:
@@ -95,7 +102,12 @@ def decide(
     offer = table.actions["offer"]
     binding[offer[proposed] == offer[allocation.action]] = Constraint.NONE
     return Decision(
-        proposed, allocation.action, binding, allocation.shadow_price, allocation.committed
+        proposed,
+        allocation.action,
+        binding,
+        allocation.shadow_price,
+        allocation.committed,
+        int(table.commitment[allocation.wanted].sum()),
     )
 
 
@@ -117,7 +129,7 @@ class GovernedPolicy:
         self.constraints = constraints
         self.n = n
         self.limits = limits_record(constraints)
-        self.shadow_price = 0.0
+        self.budget_refused = 0.0
         self.proposals = 0
         self.overrides = 0
         self.audit: ConstraintAudit | None = None
@@ -130,11 +142,6 @@ class GovernedPolicy:
             self.n, ledger.open_commitment, ledger.settled
         )
 
-    def budget_left(self, available: int | None) -> float:
-        """Free share of the weekly limit, 1 without a limit."""
-        weekly = self.constraints.offer_budget.weekly_limit(self.n)
-        return 1.0 if not weekly or available is None else min(1.0, available / weekly)
-
     def decide(self, view: FirmView) -> NDArray[np.integer]:
         """Actions of this week, shape (n,)."""
         if self.audit is None:
@@ -144,12 +151,16 @@ class GovernedPolicy:
         available = self.available(view)
         blocked = blocking(view.account, view.profile, view.table, self.limits)
         observation = observe(
-            view.profile, view.week, view.rules, self.budget_left(available), self.shadow_price
+            view.profile,
+            view.week,
+            view.rules,
+            self.constraints.offer_budget.free_share(self.n, available),
+            self.budget_refused,
         )
         context = DecisionContext(view.week, view.customer_id, view.table)
         score = self.policy.propose(observation, blocked == 0, context)
         decision = decide(score, blocked, view.table, available, view.customer_id, view.week)
-        self.shadow_price = decision.shadow_price
+        self.budget_refused = decision.budget_refused
         asked = decision.proposed > 0
         self.proposals += int(asked.sum())
         self.overrides += int((asked & (decision.proposed != decision.executed)).sum())

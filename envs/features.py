@@ -63,7 +63,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("offer_weeks_left", "weeks", 0, 52, 0.3, 0.7, "validity of the open offer"),
     Feature("season", "log", -2, 3, 0.0, 0.05, "season of the coming week"),
     Feature("budget_left", "share", 0, 1, 0.7, 0.3, "offer budget free this week"),
-    Feature("shadow_price", "score/minor unit", 0, 1e6, 0.0, 1.0, "last week's price of budget"),
+    Feature("budget_refused", "share", 0, 1, 0.3, 0.4, "asked commitment refused last week"),
 )
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 N_FEATURES = len(FEATURES)
@@ -91,7 +91,7 @@ def _bits(history, weeks):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe_row(profile, week, rules, budget_left, shadow_price, out):  # type: ignore[no-untyped-def]
+def observe_row(profile, week, rules, budget_left, budget_refused, out):  # type: ignore[no-untyped-def]
     """Features of one customer at the start of ``week``; ``out`` shape (N_FEATURES,) float32."""
     parameters = rules.filter
     programme = rules.programme
@@ -139,15 +139,15 @@ def observe_row(profile, week, rules, budget_left, shadow_price, out):  # type: 
     out[at] = profile.offer_weeks_left
     out[at + 1] = rules.calendar.log_rate[week % WEEKS_PER_YEAR]
     out[at + 2] = budget_left
-    out[at + 3] = shadow_price
+    out[at + 3] = budget_refused
     for feature in range(N_FEATURES):
         out[feature] = min(max(out[feature], LOW[feature]), HIGH[feature])
 
 
 @parallel_kernel
-def _observe(profile, weeks, rules, budget_left, shadow_price, out):  # type: ignore[no-untyped-def]
+def _observe(profile, weeks, rules, budget_left, budget_refused, out):  # type: ignore[no-untyped-def]
     for row in prange(profile.shape[0]):
-        observe_row(profile[row], weeks[row], rules[0], budget_left, shadow_price, out[row])
+        observe_row(profile[row], weeks[row], rules[0], budget_left, budget_refused, out[row])
 
 
 def observe(
@@ -155,7 +155,7 @@ def observe(
     week: int | NDArray[np.integer],
     rules: Rules,
     budget_left: float = 1.0,
-    shadow_price: float = 0.0,
+    budget_refused: float = 0.0,
 ) -> NDArray[np.float32]:
     """Observation of a cohort.
 
@@ -167,8 +167,10 @@ def observe(
         The week about to start, one for all or shape (n,).
     rules
         Programme, filter and calendar.
-    budget_left, shadow_price
-        Share of this week's offer budget that is free; price of budget last week.
+    budget_left, budget_refused
+        Share of this week's offer budget that is free; share of the commitment asked for last
+        week that the budget refused. Shares, so that they mean the same in training, evaluation
+        and serving, whatever the policy's scale of scores.
 
     Returns
     -------
@@ -176,8 +178,8 @@ def observe(
     """
     n = profile.shape[0]
     weeks = np.ascontiguousarray(np.broadcast_to(np.asarray(week, np.int64), (n,)))
-    if not math.isfinite(budget_left) or not math.isfinite(shadow_price):
-        raise ValueError(f"budget_left={budget_left}, shadow_price={shadow_price} must be finite")
+    if not math.isfinite(budget_left) or not math.isfinite(budget_refused):
+        raise ValueError(f"{budget_left=}, {budget_refused=} must be finite")
     out = np.empty((n, N_FEATURES), np.float32)
-    _observe(profile, weeks, rules, float(budget_left), float(shadow_price), out)
+    _observe(profile, weeks, rules, float(budget_left), float(budget_refused), out)
     return out

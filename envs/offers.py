@@ -72,8 +72,9 @@ class OfferTask:
     horizon
         Weeks per episode.
     paired
-        Reward is the difference to a twin with the same luck and no offers; it has the same
-        optimum (the twin does not depend on the actions) and a far smaller variance.
+        Reward is the difference to a twin with the same luck and no offers. The twin does not
+        depend on the actions, so the optimum over the horizon is the same and the variance far
+        smaller. An episode then ends early only when both have closed their accounts.
     """
 
     worlds: tuple[World, ...]
@@ -141,7 +142,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
 
     Arguments
         ``num_envs``; ``task`` (default: grocery, literature response); ``autoreset_mode``
-        NEXT_STEP (default), SAME_STEP or DISABLED; ``seed_role`` for ``derive_seed``.
+        NEXT_STEP (default), SAME_STEP or DISABLED.
 
     Version history
         v0: first release.
@@ -153,7 +154,6 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         task: OfferTask | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
-        **_: Any,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} must be at least 1")
@@ -177,8 +177,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self._needs_reset = np.ones(num_envs, bool)
         self._blocked = np.zeros((num_envs, self.table.n), np.uint8)
         self._first_week = int(self.task.pool.state["week"][0])
-        self._shadow_price = 0.0
-        self._settled = 0
+        self._budget_refused = 0.0
+        self._settled = np.zeros(num_envs, np.int64)
         self._weeks = 0
         self._starts = np.flatnonzero(self.task.pool.account["closed"] == 0)
         start = np.full(num_envs, self._starts[0])
@@ -204,8 +204,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         if options is not None and "reset_mask" in options:
             chosen = np.flatnonzero(options["reset_mask"])
         else:
-            self._shadow_price = 0.0
-            self._settled = self._weeks = 0
+            self._budget_refused = 0.0
+            self._weeks = 0
         self._start(chosen)
         observation = self._observe()
         return observation, self._info()
@@ -228,12 +228,15 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         restarting = np.flatnonzero(self._needs_reset)
         if restarting.size and self.autoreset_mode != AutoresetMode.NEXT_STEP:
             raise gym.error.ResetNeeded("an episode has ended: reset its row before stepping")
+        wanted = np.where(self._needs_reset, 0, wanted)
         executed = self._execute(wanted)
         self._advance(executed)
         reward = self._reward(self.customers)
         if self._twins is not None:
             reward -= self._reward(self._twins)
         terminated = self.customers.account["closed"] > 0
+        if self._twins is not None:  # a twin who stays is what closing the account costs
+            terminated &= self._twins.account["closed"] > 0
         truncated = ~terminated & (
             self.customers.state["week"] - self._first_week >= self.task.horizon
         )
@@ -286,18 +289,17 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self.customers.put(rows, source)
         if self._twins is not None:
             self._twins.put(rows, source)
+        self._settled[rows] = 0
         self._episode[rows] += 1
         self._needs_reset[rows] = False
 
     def _execute(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Masks and shared budget: the executed actions, shape (N,)."""
         allowed = np.where(self._blocked[self._rows, actions] == 0, actions, 0)
-        budget = self.task.constraints.offer_budget
-        held = int(self.customers.account["commitment"].sum(dtype=np.int64))
-        available = budget.available(self.num_envs, held, self._settled)
+        available = self._available()
         commitment = self.table.commitment
         if available is None or int(commitment[allowed].sum()) <= available:
-            self._shadow_price = 0.0
+            self._budget_refused = 0.0
             return allowed
         # The learner gives actions, not values: a lottery at equal efficiency among those asked.
         score = np.full((self.num_envs, self.table.n), -np.inf)
@@ -311,7 +313,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             self.customers.state["replica"].astype(np.uint64),
             self._weeks,
         )
-        self._shadow_price = decision.shadow_price
+        self._budget_refused = decision.budget_refused
         free = commitment[allowed] == 0
         return np.where(free, allowed, decision.executed.astype(np.int64))
 
@@ -328,7 +330,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
                 part = cohort.take(rows)
                 Engine(part, rules, self._key).advance(chosen[rows])
                 cohort.put(rows, part)
-        self._settled += int(self.customers.outcome["settled"].sum(dtype=np.int64))
+        self._settled += self.customers.outcome["settled"]
 
     @staticmethod
     def _reward(cohort: Customers) -> NDArray[np.float64]:
@@ -340,12 +342,11 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         ] / 1e8
         return result
 
-    def _budget_left(self) -> float:
-        weekly = self.task.constraints.offer_budget.weekly_limit(self.num_envs)
-        if not weekly:
-            return 1.0
+    def _available(self) -> int | None:
+        """Newly reservable commitment; what ended episodes settled counts no more."""
         held = int(self.customers.account["commitment"].sum(dtype=np.int64))
-        return max(0.0, min(1.0, (weekly - held) / weekly))
+        budget = self.task.constraints.offer_budget
+        return budget.available(self.num_envs, held, int(self._settled.sum()))
 
     def _observe(self) -> NDArray[np.float32]:
         self._blocked = blocking(
@@ -355,8 +356,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             self.customers.profile,
             self.customers.state["week"],
             self._rules[0],
-            self._budget_left(),
-            self._shadow_price,
+            self.task.constraints.offer_budget.free_share(self.num_envs, self._available()),
+            self._budget_refused,
         )
 
     def _residual_value(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:

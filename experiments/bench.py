@@ -25,7 +25,7 @@ _MESA_WEEKS = 5
 def bench_engine(customers: int, weeks: int) -> dict[str, Any]:
     """Customer-weeks per second of the engine and of Mesa agents stepping one at a time.
 
-    Both run grocery customers with drift and season in a three-tier programme, a tenth of them
+    Both run grocery customers with drift in a three-tier programme, a tenth of them
     contacted each week. Times exclude compilation; each figure is the median of repetitions.
 
     Parameters

@@ -91,13 +91,18 @@ def score(
     time: Annotated[str, typer.Option(help="Column of the time of purchase.")] = "time",
     amount: Annotated[str, typer.Option(help="Column of the amount paid.")] = "amount",
     time_zone: Annotated[str, typer.Option(help="Zone of the log's times.")] = "UTC",
+    origin: Annotated[
+        str,
+        typer.Option(help="first_purchase, or log_start if customers existed before the log."),
+    ] = "first_purchase",
 ) -> None:
     """Score every customer of a log with a bundle; writes one offer a row."""
     from experiments.config import Columns
     from experiments.scoring import score_log
 
     columns = Columns(customer=customer, time=time, amount=amount)
-    score_log(bundle, log, output, columns=columns, time_zone=time_zone)
+    counts = score_log(bundle, log, output, columns=columns, time_zone=time_zone, origin=origin)
+    print(f"{output}: {counts['with_offer']:,} of {counts['customers']:,} customers get an offer")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from agents.errors import InputError
 from experiments.report.answer import (
     Row,
     broken_rules,
@@ -120,7 +121,7 @@ class Progress:
             if done:
                 self._seconds[title] = self._seconds.get(title, 0.0) + passed
                 self.note(f"{title:<60} {duration(passed):>12}")
-            else:
+            elif self._bars is not None or not isinstance(sys.exc_info()[1], InputError):
                 self.note(f"{title:<60} stopped after {duration(passed)}")
 
     def note(self, text: str) -> None:

@@ -33,8 +33,8 @@ def assumptions(config: DemoConfig) -> list[dict[str, Any]]:
         (
             "Redemption of opened discounts, logit",
             response.redemption_logit.discount,
-            "M",
-            "Complete Journey, campaign type A",
+            "A",
+            "so that about 16 % of contacts are redeemed, as in Complete Journey's type A",
         ),
         (
             "Goal gradient, log rate at the goal",
@@ -55,6 +55,17 @@ def assumptions(config: DemoConfig) -> list[dict[str, Any]]:
             response.opt_out_per_contact,
             "A",
             "weak sources: .1 to .5 % per e-mail",
+        ),
+        (
+            "Real customers scored",
+            "enrolled, none vulnerable; consent by e-mail: "
+            + (
+                "those a campaign reached"
+                if config.data.contactable == "campaigns"
+                else "everybody"
+            ),
+            "A",
+            "a transaction log does not tell",
         ),
         ("Breakage in accrual", config.programme.breakage, "A", "25 to 35 % are typical"),
         (

@@ -11,6 +11,7 @@ import numpy as np
 from agents.calibration.events import log_events
 from agents.calibration.log import TransactionLog
 from agents.calibration.sources import load_log
+from agents.errors import InputError
 from agents.records import CHANNELS, SECONDS_PER_WEEK
 from envs.constraints import Constraint
 from experiments.config import Columns
@@ -26,6 +27,7 @@ COLUMNS = (
     "expected_value",
     "expected_value_lower",
     "expected_cost",
+    "expected_net",
     "commitment",
     "reasons",
     "proposed",
@@ -47,9 +49,13 @@ def score_transactions(scorer: Scorer, log: TransactionLog) -> tuple[str, dict[s
         The CSV file, and what it holds: customers, offers, commitment, budget, by offer and by
         binding constraint.
     """
-    weeks = -(-log.end_time // SECONDS_PER_WEEK)
+    # Weeks are counted back from the end of the log: a part of a week would look like silence.
+    shift = -log.end_time % SECONDS_PER_WEEK
+    weeks = (log.end_time + shift) // SECONDS_PER_WEEK
     rules = scorer.rules(week_of_year(log.start.day_of_year))
-    profile, account = replay(log_events(log), log.n_customers, weeks, rules, status_match=True)
+    events = log_events(log)
+    events["time"] += shift
+    profile, account = replay(events, log.n_customers, weeks, rules, status_match=True)
     account["enrolled"] = 1
     account["consent"][:, CHANNELS.index("email")] = (
         1 if log.contactable is None else log.contactable
@@ -78,6 +84,7 @@ def _table(scorer: Scorer, log: TransactionLog, scores: Scores) -> str:
                 f"{scores.value[row] / 100:.4f}",
                 f"{scores.value_lower[row] / 100:.4f}",
                 f"{scores.expected_cost[row] / 100:.4f}",
+                f"{(scores.value[row] - scores.expected_cost[row]) / 100:.4f}",
                 f"{scores.commitment[row] / 100:.2f}",
                 scores.reasons[row],
                 labels[decision.proposed[row]],
@@ -94,6 +101,7 @@ def _counts(scorer: Scorer, scores: Scores, n: int, budget: int | None) -> dict[
     return {
         "customers": n,
         "with_offer": int((scores.decision.executed > 0).sum()),
+        "expected_net_negative": int((scores.value < scores.expected_cost).sum()),
         "reserved": scores.decision.reserved / 100,
         "budget": None if budget is None else budget / 100,
         "by_offer": dict(executed.most_common()),
@@ -118,6 +126,8 @@ def score_log(
         If the bundle is damaged or the log cannot be used.
     """
     scorer = Scorer(bundle)
+    if origin not in ("first_purchase", "log_start"):
+        raise InputError(f"--origin {origin!r}: choose first_purchase or log_start")
     names = {"customer": columns.customer, "time": columns.time, "amount": columns.amount}
     transactions = load_log(
         "csv",

@@ -76,6 +76,8 @@ class OfferBook:
     contact_cost: dict[str, float] = field(default_factory=lambda: {"email": 0.01})
 
     def __post_init__(self) -> None:
+        if not self.channels or len(set(self.channels)) < len(self.channels):
+            raise ValueError(f"channels={self.channels}: name at least one, each once")
         for channel in (*self.channels, *self.contact_cost):
             if channel not in CHANNELS:
                 raise ValueError(f"channel {channel!r}: choose among {CHANNELS}")

@@ -313,13 +313,13 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
             state.recent_reward += 1.0
         if outcome.opened:
             state.fatigue += 1.0
-            if uniform(contact_words[2]) < expected.opt_out:
-                account.consent[channel] = 0
-                outcome.opted_out = 1
-                post(
-                    profile, log, traits.id,
-                    np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, OPT_OUT, 0, channel, 0,
-                )  # fmt: skip
+        if channel >= 0 and uniform(contact_words[2]) < expected.opt_out:
+            account.consent[channel] = 0
+            outcome.opted_out = 1
+            post(
+                profile, log, traits.id,
+                np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, OPT_OUT, 0, channel, 0,
+            )  # fmt: skip
         end_week(state, behaviour, words[2])
         if not realised.survives:
             leave(traits, state, account, profile, outcome, log, rules, key)

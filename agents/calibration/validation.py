@@ -104,7 +104,7 @@ def _read(path: str) -> tuple[pd.DataFrame, int]:
         separator = max(",;\t|", key=header.count)
         frame = pd.read_csv(
             file, sep=separator, dtype=str, encoding="utf-8-sig", skip_blank_lines=False,
-            keep_default_na=False, na_values=[""],
+            keep_default_na=False, na_values=[""], index_col=False,
         )  # fmt: skip
     except Exception as error:  # pandas and pyarrow raise many kinds for an unreadable file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -63,7 +63,9 @@ def tested(summary: Summary) -> Markup:
         "tested",
         "What was tested",
         paragraph(
-            f"The programme “{plain(programme.get('name'))}” runs in every case, so only the "
+            "No programme runs: no points, no tiers."
+            if programme.get("active") is False
+            else f"The programme “{plain(programme.get('name'))}” runs in every case, so only the "
             f"offers differ. It gives {count_of(programme.get('points_per_unit'), 'point')} per "
             f"{currency or 'currency unit'} paid, usable after "
             f"{count_of(programme.get('pending_weeks'), 'week')} and for "
@@ -176,7 +178,7 @@ def population(summary: Summary) -> Markup:
 
 
 def market(summary: Summary) -> Markup:
-    """The market over time, without offers."""
+    """The market over time."""
     values, currency = part(summary, "market"), currency_of(summary)
     same = values.get("mesa_equals_engine")
     checked = (
@@ -192,7 +194,8 @@ def market(summary: Summary) -> Markup:
         "market",
         "The market over time",
         paragraph(
-            f"Breakage, the share of points that expire unused: {breakage}."
+            f"The firm sends {plain(values.get('policy') or 'no offers')} here. Of the points "
+            f"that left members' accounts so far, {breakage} had expired (breakage)."
             if breakage != NOTHING
             else "",
             tag("span", engines[bool(same)], class_="" if same else "bad")

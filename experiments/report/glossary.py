@@ -43,11 +43,6 @@ TERMS = (
         "points (pp). The simulation knows who has left for good; a firm would not.",
     ),
     (
-        "Shadow price",
-        "What one more unit of weekly offer budget would have earned. Zero where the budget did "
-        "not bind.",
-    ),
-    (
         "Overruled",
         "Share of a policy's proposals that a limit replaced. Limits are imposed outside the "
         "policy, so no policy can break them.",
@@ -66,6 +61,6 @@ TERMS = (
 
 STATUSES = {  # sign: (word, meaning)
     "M": ("measured", "measured on the data"),
-    "V": ("verified", "stated in a source that was read"),
+    "V": ("stated", "stated in a source that was read"),
     "A": ("assumed", "an assumption: vary it before you rely on it"),
 }

@@ -103,6 +103,7 @@ class Parity:
     rows: int
     max_abs_diff: float
     actions_identical: bool
+    largest_gap: float  # between best and second score where actions differ, 0 if none do
 
 
 def compare(
@@ -118,8 +119,10 @@ def compare(
     difference = max(
         float(np.abs(torch_outputs[name] - onnx_outputs[name]).max()) for name in floats
     )
-    same = bool((torch_outputs["action"] == onnx_outputs["action"]).all())
-    return Parity(observation.shape[0], difference, same)
+    differ = torch_outputs["action"] != onnx_outputs["action"]
+    best = np.sort(np.where(mask, torch_outputs["score"], -np.inf)[differ], axis=1)[:, -2:]
+    gap = float((best[:, 1] - best[:, 0]).max()) if differ.any() else 0.0
+    return Parity(observation.shape[0], difference, not differ.any(), gap)
 
 
 def export_onnx(model: ScoringModel, path: Path) -> None:

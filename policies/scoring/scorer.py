@@ -14,7 +14,7 @@ from policies.export.bundle import Bundle, load_bundle, run_onnx
 from sim.week import Rules, starting_in
 
 _REASONS = 3
-_CONTEXT_FEATURES = ("budget_left", "shadow_price", "season", "age")
+_CONTEXT_FEATURES = ("budget_left", "budget_refused", "season", "age")
 
 
 class OnnxPolicy:
@@ -78,6 +78,7 @@ class Scorer:
         week: int,
         rules: Rules,
         budget: int | None,
+        budget_refused: float = 0.0,
     ) -> Scores:
         """Decide on a batch at the start of ``week``.
 
@@ -89,9 +90,13 @@ class Scorer:
             The coming week, and ``self.rules(...)``.
         budget
             Newly reservable commitment, minor units; None = no limit.
+        budget_refused
+            Share of last week's asked commitment that the budget refused
+            (``Decision.budget_refused``), 0 at the start.
         """
         blocked = blocking(account, profile, self.table, self.limits)
-        observation = observe(profile, week, rules)
+        free = self.bundle.constraints.offer_budget.free_share(profile.shape[0], budget)
+        observation = observe(profile, week, rules, free, budget_refused)
         outputs = run_onnx(self.bundle.session, observation, blocked == 0)
         decision = decide(
             outputs["score"].astype(np.float64), blocked, self.table, budget, customer_id, week

@@ -221,3 +221,44 @@ def test_actions_outside_the_table_are_refused(task):
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"0\.\."):
         env.step(np.full(4, env.table.n))
+
+
+def test_a_paired_episode_ends_early_only_when_both_have_closed(task, world):
+    hated = world._replace(
+        response=dataclasses.replace(world.response, fatigue_log_hazard=2.0, fatigue_weeks=52.0),
+        dynamics=dataclasses.replace(world.dynamics, close_account_probability=1.0),
+    )
+    env = OfferVectorEnv(
+        300,
+        dataclasses.replace(
+            task, worlds=(hated,), paired=True, constraints=ConstraintParameters(contact_cap=None)
+        ),
+    )
+    _, info = env.reset(seed=0)
+    rng = np.random.default_rng(0)
+    only_treated = 0
+    for _ in range(task.horizon - 1):
+        _, _, terminated, _, info = env.step(random_allowed(info["action_mask"], rng))
+        closed = env.customers.account["closed"] > 0
+        twin = env._twins.account["closed"] > 0
+        np.testing.assert_array_equal(terminated, closed & twin)
+        only_treated += int((closed & ~twin).sum())
+    assert only_treated > 0
+
+
+def test_a_total_budget_counts_running_episodes_only(task):
+    budget = OfferBudget(weekly_per_customer=50.0, total_weeks=2.0)
+    bounded = dataclasses.replace(task, constraints=ConstraintParameters(budget), horizon=8)
+    env = OfferVectorEnv(200, bounded, AutoresetMode.SAME_STEP)
+    _, info = env.reset(seed=0)
+    rng = np.random.default_rng(1)
+    paid = []
+    for _ in range(32):
+        _, _, _, _, info = env.step(random_allowed(info["action_mask"], rng))
+        paid.append(int((env.table.commitment[info["executed"]] > 100).sum()))
+    assert sum(paid[24:]) > 0.5 * sum(paid[:8])
+
+
+def test_a_misspelt_argument_is_refused(task):
+    with pytest.raises(TypeError, match="tsk"):
+        OfferVectorEnv(2, tsk=task)

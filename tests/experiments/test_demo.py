@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from agents.behaviour import ResponseParameters
 from agents.population import GROCERY, draw_population, dynamics_from, filter_from
 from agents.profile import EventKind
 from agents.records import CHANNELS
@@ -30,6 +32,8 @@ SMALL = (
     "evaluate.weeks=8",
     "calibration.draws=20",
 )
+NULL = ResponseParameters()
+START = pd.Timestamp("2024-01-01")
 KEYS = {
     "data",
     "observed_vs_simulated",
@@ -60,9 +64,7 @@ POLICY_KEYS = {
 @pytest.fixture(scope="module")
 def log(tmp_path_factory) -> Path:
     """A log of 300 simulated customers over 30 weeks, as a CSV file."""
-    from agents.behaviour import ResponseParameters
-
-    world = World(ResponseParameters(), dynamics_from(GROCERY), filter_from(GROCERY))
+    world = World(NULL, dynamics_from(GROCERY), filter_from(GROCERY))
     customers = draw_population(GROCERY, 300, derive_seed(3, "population"))
     market = LoyaltyMarket(world, customers, derive_seed(3, "world"), recording=True)
     path = tmp_path_factory.mktemp("log") / "log.csv"
@@ -204,3 +206,35 @@ def test_a_policy_is_made_by_its_name():
     for name in config.evaluate.policies:
         policy = make_policy(name, config, learned)
         assert policy is learned if name == "maskable_ppo" else policy.name == name
+
+
+def test_a_part_of_a_week_at_the_end_of_a_log_is_not_taken_for_silence():
+    import experiments.scoring as scoring
+    from agents.calibration.log import TransactionLog
+
+    seen = {}
+
+    class Watcher:
+        """Keeps the profiles it is given."""
+
+        bundle = type("B", (), {"constraints": compose_demo([]).constraints})()
+
+        def rules(self, first_week):
+            return World(NULL, dynamics_from(GROCERY), filter_from(GROCERY)).rules()
+
+        def score(self, profile, account, ids, week, rules, budget):
+            seen["since"] = week * 604_800 - profile["last_purchase"]
+            seen["age"] = profile["age"]
+            raise StopIteration
+
+    days = 99  # fourteen weeks and a day
+    log = TransactionLog(
+        name="daily", customer=np.zeros(days, np.int64),
+        time=np.arange(days) * 86_400 + 43_200, amount=np.full(days, 500),
+        customer_label=np.array(["a"]), start=START, end_time=days * 86_400,
+        origin="first_purchase", time_zone="UTC",
+    )  # fmt: skip
+    with pytest.raises(StopIteration):
+        scoring.score_transactions(Watcher(), log)
+    assert seen["since"][0] == 43_200
+    assert seen["age"][0] == pytest.approx(98.5 / 7)

@@ -162,12 +162,18 @@ def test_the_scorer_decides_exactly_as_the_market_does(bundle, world, pool):
     customers = pool.take(slice(None))
     governed = GovernedPolicy(OnnxPolicy("served", loaded), CONSTRAINTS, customers.n)
     market = LoyaltyMarket(world, customers, np.uint64(4), decider=governed)
+    market.advance(3)  # offers are open and the budget was felt
+    refused = governed.budget_refused
+    assert refused > 0
+    assert market.ledger.open_commitment > 0
     in_market = governed.decide(market.firm_view())
     scorer = Scorer(loaded)
-    budget = CONSTRAINTS.offer_budget.available(customers.n, market.ledger.open_commitment, 0)
+    budget = CONSTRAINTS.offer_budget.available(
+        customers.n, market.ledger.open_commitment, market.ledger.settled
+    )
     scores = scorer.score(
         customers.profile, customers.account, customers.traits["id"], market.week,
-        scorer.rules(), budget,
+        scorer.rules(), budget, refused,
     )  # fmt: skip
     np.testing.assert_array_equal(in_market, scores.decision.executed)
     assert (in_market > 0).any()

@@ -28,10 +28,10 @@ WARMUP = 52
 
 
 def default_world() -> World:
-    """Grocery customers under a three-tier points programme; see conf/ for the sources."""
+    """A small example with grocery customers; the real worlds are in conf/."""
     return World(
         response=ResponseParameters(
-            name="literature",
+            name="example",
             offer_log_rate=KindEffects(0.10, 0.06, 0.06, 0.02),
             offer_log_rate_sd=0.10,
             goal_gradient=0.22,
@@ -141,7 +141,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         ``final_obs`` and ``_final_obs`` on ending.
 
     Arguments
-        ``num_envs``; ``task`` (default: grocery, literature response); ``autoreset_mode``
+        ``num_envs``; ``task`` (default: ``default_task()``); ``autoreset_mode``
         NEXT_STEP (default), SAME_STEP or DISABLED.
 
     Version history

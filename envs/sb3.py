@@ -20,13 +20,10 @@ class OfferVecEnv(VecEnv):
     ----------
     num_envs, task
         As for ``OfferVectorEnv``.
-    reward_scale
-        Divides rewards, so that values are of order one.
     """
 
-    def __init__(self, num_envs: int, task: OfferTask, reward_scale: float = 1.0) -> None:
+    def __init__(self, num_envs: int, task: OfferTask) -> None:
         self.env = OfferVectorEnv(num_envs, task, AutoresetMode.SAME_STEP)
-        self.reward_scale = reward_scale
         self._actions: NDArray[np.integer] = np.zeros(num_envs, np.int64)
         super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
 
@@ -51,7 +48,7 @@ class OfferVecEnv(VecEnv):
                 "terminal_observation": info["final_obs"][row],
                 "TimeLimit.truncated": bool(truncated[row]),
             }
-        return observation, (reward / self.reward_scale).astype(np.float32), done, infos
+        return observation, reward.astype(np.float32), done, infos
 
     def close(self) -> None:
         """Nothing to release."""

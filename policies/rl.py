@@ -68,13 +68,10 @@ class Training:
 
 
 class _History(BaseCallback):
-    def __init__(
-        self, history: list[dict[str, float]], tell: Callable[[int], None] | None, scale: float
-    ) -> None:
+    def __init__(self, history: list[dict[str, float]], tell: Callable[[int], None] | None) -> None:
         super().__init__()
         self.history = history
         self.tell = tell
-        self.reward_scale = scale
 
     def _on_step(self) -> bool:
         return True
@@ -84,7 +81,7 @@ class _History(BaseCallback):
         self.history.append(
             {
                 "steps": float(self.num_timesteps),
-                "reward_per_week": float(buffer.rewards.mean() * self.reward_scale),
+                "reward_per_week": float(buffer.rewards.mean()),
                 "contact_share": float((buffer.actions > 0).mean()),
             }
         )
@@ -111,8 +108,7 @@ def train_maskable_ppo(
     tell
         Called with the number of steps done after each rollout.
     """
-    scale = 1.0
-    env = OfferVecEnv(parameters.environments, task, scale)
+    env = OfferVecEnv(parameters.environments, task)
     env.seed(seed)
     model = MaskablePPO(
         "MlpPolicy",
@@ -133,7 +129,7 @@ def train_maskable_ppo(
         device="cpu",
     )
     training = Training(model)
-    model.learn(parameters.total_steps, callback=_History(training.history, tell, scale))
+    model.learn(parameters.total_steps, callback=_History(training.history, tell))
     return training
 
 

@@ -18,6 +18,7 @@ from envs.constraints import ConstraintParameters, ContactCap, blocking, limits_
 from envs.decision import decide
 from envs.features import HIGH, LOW, VALUE_WEEKS, observe
 from sim.engine import Engine
+from sim.ledger import cash_cost, profit
 from sim.offers import Offer, OfferBook
 from sim.programme import ProgrammeParameters, Tier
 from sim.week import World
@@ -335,12 +336,10 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     @staticmethod
     def _reward(cohort: Customers) -> NDArray[np.float64]:
         outcome = cohort.outcome
-        cash = outcome["discount"] + outcome["item_cost"]
-        cash = cash + outcome["contact_cost"] + outcome["reward_cost"]
-        result: NDArray[np.float64] = (outcome["margin"] - cash) / 100.0 - outcome[
-            "liability_change"
-        ] / 1e8
-        return result
+        reward: NDArray[np.float64] = profit(
+            outcome["margin"], cash_cost(outcome), outcome["liability_change"]
+        )
+        return reward / 100.0
 
     def _available(self) -> int | None:
         """Newly reservable commitment; what ended episodes settled counts no more."""

@@ -24,6 +24,11 @@ from policies.base import DecisionContext
 CLIP = 5.0
 
 
+def scaled(observation: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Centred, scaled and clipped features: what every network computes first."""
+    return ((observation - centre) / scale).clamp(-CLIP, CLIP)
+
+
 class ScaledFeatures(BaseFeaturesExtractor):
     """Centre, scale and clip the features of ``envs.features.FEATURES``."""
 
@@ -34,8 +39,7 @@ class ScaledFeatures(BaseFeaturesExtractor):
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Scaled features, shape (n, N_FEATURES)."""
-        centre, scale = self.get_buffer("centre"), self.get_buffer("scale")
-        return ((observations - centre) / scale).clamp(-CLIP, CLIP)
+        return scaled(observations, self.get_buffer("centre"), self.get_buffer("scale"))
 
 
 @dataclass(frozen=True)

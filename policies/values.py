@@ -12,12 +12,18 @@ from torch import nn
 
 from agents.records import Customers
 from envs.features import CENTRE, SCALE, observe
-from policies.rl import CLIP
+from policies.rl import scaled
 from sim.counterfactual import branch_values
 from sim.week import World
 
 _PRIOR_PRECISION = 10.0
 _LOWER_Z = 1.645  # one-sided 95 %
+
+
+def _basis(observation: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Scaled features and a constant, shape (n, N_FEATURES + 1)."""
+    features = scaled(observation, centre, scale)
+    return torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
 
 
 class ValueHeads(nn.Module):
@@ -60,9 +66,7 @@ class ValueHeads(nn.Module):
 
     def forward(self, observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Value, value_lower, expected_cost, shape (n, n_actions) each; column 0 is 0."""
-        centre, scale = self.get_buffer("centre"), self.get_buffer("scale")
-        scaled = ((observation - centre) / scale).clamp(-CLIP, CLIP)
-        basis = torch.cat([scaled, torch.ones_like(scaled[:, :1])], dim=1)
+        basis = _basis(observation, self.get_buffer("centre"), self.get_buffer("scale"))
         value = basis @ self.get_buffer("value_weight")
         spread = (basis @ self.get_buffer("root")).square().sum(dim=1, keepdim=True).sqrt()
         lower = value - _LOWER_Z * spread * self.get_buffer("noise")
@@ -101,8 +105,8 @@ def learn_values(
     observation = observe(
         customers.profile, customers.state["week"].astype(np.int64), worlds[0].rules()
     )
-    scaled = np.clip((observation - CENTRE) / SCALE, -CLIP, CLIP).astype(np.float64)
-    basis = np.concatenate([scaled, np.ones((scaled.shape[0], 1))], axis=1)
+    features = _basis(torch.tensor(observation), torch.tensor(CENTRE), torch.tensor(SCALE))
+    basis = features.numpy().astype(np.float64)
     covariance = np.linalg.inv(basis.T @ basis + _PRIOR_PRECISION * np.eye(basis.shape[1]))
     value_weight = covariance @ basis.T @ value
     cost_weight = covariance @ basis.T @ cost

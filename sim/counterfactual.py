@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from agents.records import Customers
 from sim.engine import Engine
-from sim.ledger import MICRO
+from sim.ledger import cash_cost, profit
 from sim.market import Decider, LoyaltyMarket
 from sim.week import World
 
@@ -36,7 +36,7 @@ class BranchTotals:
     @property
     def profit(self) -> NDArray[np.float64]:
         """Margin less cash cost less change of liability, minor units."""
-        result: NDArray[np.float64] = self.margin - self.cash_cost - self.liability_change / MICRO
+        result: NDArray[np.float64] = profit(self.margin, self.cash_cost, self.liability_change)
         return result
 
 
@@ -69,7 +69,6 @@ class _Sums:
     """Running per-customer sums of one market."""
 
     _names = ("purchases", "margin", "liability_change", "settled", "reserved", "opted_out")
-    _cash = ("discount", "item_cost", "contact_cost", "reward_cost")
 
     def __init__(self, n: int) -> None:
         names = (*self._names, "cash_cost", "contacts", "offer_cost", "recent")
@@ -78,8 +77,7 @@ class _Sums:
     def add(self, outcome: NDArray[np.void], recent: bool) -> None:
         for name in self._names:
             self.values[name] += outcome[name]
-        for name in self._cash:
-            self.values["cash_cost"] += outcome[name]
+        self.values["cash_cost"] += cash_cost(outcome)
         self.values["contacts"] += outcome["action"] > 0
         self.values["offer_cost"] += outcome["settled"] - outcome["contact_cost"]
         if recent:
@@ -94,7 +92,7 @@ class _Sums:
 def _week_profit(market: LoyaltyMarket) -> float:
     totals = market.totals
     assert totals is not None
-    return totals.margin - totals.cash_cost - totals.liability_change / MICRO
+    return totals.profit
 
 
 def paired_run(

@@ -5,8 +5,10 @@ Liability is held in micro minor units (10**-6 cent), so accrual is exact; see d
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.compiled import kernel
 from agents.records import Customers
@@ -56,6 +58,22 @@ def release(account, outcome):  # type: ignore[no-untyped-def]
     account.commitment = 0
 
 
+CASH = ("discount", "item_cost", "contact_cost", "reward_cost")
+
+
+def cash_cost(outcome: NDArray[np.void]) -> NDArray[np.int64]:
+    """Discount, items, contacts and rewards handed out, per OUTCOME row, minor units."""
+    total = np.zeros(outcome.shape, np.int64)
+    for name in CASH:
+        total += outcome[name]
+    return total
+
+
+def profit(margin: Any, cash: Any, liability_change: Any) -> Any:
+    """Margin less cash cost less change of points liability, minor units; numbers or arrays."""
+    return margin - cash - liability_change / MICRO
+
+
 @dataclass(frozen=True)
 class WeekTotals:
     """Exact totals of one week over a cohort, as Python integers in minor units or points."""
@@ -88,7 +106,12 @@ class WeekTotals:
     @property
     def cash_cost(self) -> int:
         """Discount, items, contacts and rewards handed out."""
-        return self.discount + self.item_cost + self.contact_cost + self.reward_cost
+        return sum(int(getattr(self, name)) for name in CASH)
+
+    @property
+    def profit(self) -> float:
+        """Margin less cash cost less change of points liability, minor units."""
+        return float(profit(self.margin, self.cash_cost, self.liability_change))
 
 
 def week_totals(customers: Customers) -> WeekTotals:

@@ -1,19 +1,21 @@
 """How customers respond: ``intensities`` gives rates and means, ``realise`` samples them.
 
-Every number here comes from ``BehaviourParameters``; sources and ranges are in conf/response and
-conf/world. With neutral parameters the model is exactly Pareto/NBD (Schmittlein, Morrison &
-Colombo 1987) with gamma or lognormal heterogeneity.
+Equations, figures and sources are in docs/behaviour.md; the numbers in conf/behaviour/table.yaml.
+With neutral parameters the model is exactly Pareto/NBD (Schmittlein, Morrison & Colombo 1987)
+with gamma or lognormal heterogeneity.
 """
 
 import math
 from collections import namedtuple
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.compiled import kernel
-from agents.records import KINDS, N_KINDS, Field, record_dtype
+from agents.mechanisms import MAX_PLUGGED, PLUGGED, plugged_effect
+from agents.records import KINDS, N_CATEGORIES, N_KINDS, Field, record_dtype
 from agents.rng import MAX_RATE, normal, poisson, uniform, unit_gamma, unit_lognormal
 
 SPEND_FAMILIES = ("gamma", "lognormal")
@@ -41,50 +43,182 @@ class KindEffects:
         return tuple(float(getattr(self, kind)) for kind in KINDS)
 
 
+def _switched(mechanism: str, low: float, high: float, default: Any = 0.0, off: Any = None) -> Any:
+    """Parameter of a mechanism: its range, its default, and its value when switched off."""
+    off = default if off is None else off
+    about = {"mechanism": mechanism, "low": float(low), "high": float(high), "off": off}
+    return field(default=default, metadata=about)
+
+
+def _scale(mechanism: str, low: float, high: float, default: float) -> Any:
+    """Parameter that does nothing by itself, so that switching off leaves it alone."""
+    about = {"mechanism": mechanism, "low": float(low), "high": float(high)}
+    return field(default=default, metadata=about)
+
+
+_NONE = KindEffects()
+_NEVER = KindEffects(-50.0, -50.0, -50.0, -50.0)
+
+
 @dataclass(frozen=True)
 class ResponseParameters:
-    """A response world: what the firm's acts do to behaviour. Defaults: nothing at all.
+    """A response world: how customers answer to firm, rivals and neighbours. Default: not at all.
 
-    Effects are changes of the log purchase rate or log hazard unless stated otherwise.
+    Effects are changes of the log purchase rate or of the log hazard unless stated otherwise;
+    conf/behaviour/table.yaml gives meaning, unit, source and range of each. ``off`` names
+    mechanisms (``MECHANISMS``) that are switched off whatever their parameters say;
+    ``plugged`` holds the parameters of plugged-in mechanisms by name.
     """
 
     name: str = "null"
-    offer_log_rate: KindEffects = KindEffects()
-    offer_log_rate_sd: float = 0.0
-    basket_uplift: KindEffects = KindEffects()
-    redemption_logit: KindEffects = KindEffects(-1.0, -1.0, -1.0, -1.0)
-    redemption_sd: float = 2.08
-    redemption_rate_slope: float = 0.68
-    tier_log_rate: float = 0.0
-    tier_log_hazard: float = 0.0
-    goal_gradient: float = 0.0
-    momentum_log_rate: float = 0.0
-    momentum_weeks: float = 2.0
-    pull_forward: float = 0.0
-    pull_forward_weeks: float = 2.0
-    fatigue_log_rate: float = 0.0
-    fatigue_log_hazard: float = 0.0
-    fatigue_weeks: float = 4.0
-    reward_log_hazard: float = 0.0
-    reward_weeks: float = 13.0
-    opt_out_per_contact: float = 0.002
-    points_use_probability: float = 0.3
+    off: tuple[str, ...] = ()
+    inattention: float = _switched("attention", 0, 1, 1.0, off=0.0)
+    offer_log_rate: KindEffects = _switched("offers", -2, 2, _NONE)
+    offer_log_rate_sd: float = _switched("offers", 0, 2)
+    basket_uplift: KindEffects = _switched("basket_uplift", -2, 2, _NONE)
+    category_match: float = _switched("category", 0, 1)
+    redemption_logit: KindEffects = _switched(
+        "redemption", -50, 50, KindEffects(-1.0, -1.0, -1.0, -1.0), off=_NEVER
+    )
+    redemption_sd: float = _scale("redemption", 0, 10, 2.08)
+    redemption_rate_slope: float = _scale("redemption", -10, 10, 0.68)
+    points_use_probability: float = _switched("redemption", 0, 1, 0.3, off=0.0)
+    member_log_rate: float = _switched("membership", -2, 2)
+    enrol_probability: float = _switched("enrolment", 0, 1)
+    enrol_rate_slope: float = _scale("enrolment", -5, 5, 0.5)
+    tier_log_rate: float = _switched("tier", -2, 2)
+    tier_log_hazard: float = _switched("tier", -2, 2)
+    tier_change_log_rate: float = _switched("tier_change", -2, 2)
+    downgrade_log_hazard: float = _switched("tier_change", -2, 2)
+    tier_change_weeks: float = _scale("tier_change", 0.1, 520, 13.0)
+    goal_gradient: float = _switched("goal_gradient", -2, 2)
+    momentum_log_rate: float = _switched("momentum", -2, 2)
+    momentum_weeks: float = _scale("momentum", 0.1, 520, 2.0)
+    saturation: float = _switched("saturation", 0, 5)
+    pull_forward: float = _switched("pull_forward", 0, 2)
+    pull_forward_weeks: float = _scale("pull_forward", 0.1, 520, 2.0)
+    fatigue_log_rate: float = _switched("fatigue", -2, 2)
+    fatigue_log_hazard: float = _switched("fatigue", -2, 2)
+    fatigue_weeks: float = _scale("fatigue", 0.1, 520, 4.0)
+    deal_waiting: float = _switched("deal_waiting", 0, 5)
+    deal_prior: float = _scale("deal_waiting", 0, 1, 0.1)
+    deal_prior_weeks: float = _scale("deal_waiting", 0.1, 520, 8.0)
+    deal_memory_weeks: float = _scale("deal_waiting", 0.1, 520, 26.0)
+    reward_log_hazard: float = _switched("reward_retention", -2, 2)
+    reward_weeks: float = _scale("reward_retention", 0.1, 520, 13.0)
+    contact_log_hazard: float = _switched("proactive_contact", -2, 2)
+    contact_weeks: int = _scale("proactive_contact", 1, 255, 13)
+    opt_out_per_contact: float = _switched("opt_out", 0, 1, 0.002, off=0.0)
+    satisfaction_log_hazard: float = _switched("satisfaction", -2, 2)
+    satisfaction_weeks: float = _scale("satisfaction", 0.1, 520, 13.0)
+    satisfaction_reward: float = _switched("satisfaction", -5, 5)
+    satisfaction_recognition: float = _switched("satisfaction", -5, 5)
+    satisfaction_contact: float = _switched("satisfaction", -5, 5)
+    satisfaction_downgrade: float = _switched("satisfaction", -5, 5)
+    competitor_log_rate: float = _switched("competitor", -2, 2)
+    competitor_log_hazard: float = _switched("competitor", -2, 2)
+    neighbour_log_rate: float = _switched("neighbours", -2, 2)
+    buzz_weeks: float = _scale("neighbours", 0.1, 520, 4.0)
+    contagion_log_hazard: float = _switched("contagion", -2, 2)
+    contagion_weeks: float = _scale("contagion", 0.1, 520, 4.0)
+    referral_hazard: float = _switched("referral", 0, 1)
+    plugged: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for label in ("offer_log_rate", "basket_uplift"):
-            for kind, value in zip(KINDS, getattr(self, label).values, strict=True):
-                check_range(f"{label}.{kind}", value, -2.0, 2.0)
-        for label in ("tier_log_rate", "tier_log_hazard", "goal_gradient", "momentum_log_rate"):
-            check_range(label, getattr(self, label), -2.0, 2.0)
-        for label in ("fatigue_log_rate", "fatigue_log_hazard", "reward_log_hazard"):
-            check_range(label, getattr(self, label), -2.0, 2.0)
-        check_range("pull_forward", self.pull_forward, 0.0, 2.0)
-        check_range("offer_log_rate_sd", self.offer_log_rate_sd, 0.0, 2.0)
-        check_range("redemption_sd", self.redemption_sd, 0.0, 10.0)
-        for label in ("momentum_weeks", "pull_forward_weeks", "fatigue_weeks", "reward_weeks"):
-            check_range(label, getattr(self, label), 0.1, 520.0)
-        for label in ("opt_out_per_contact", "points_use_probability"):
-            check_range(label, getattr(self, label), 0.0, 1.0)
+        for name, about in RESPONSE_FIELDS.items():
+            value = getattr(self, name)
+            if isinstance(value, KindEffects):
+                for kind, number in zip(KINDS, value.values, strict=True):
+                    check_range(f"{name}.{kind}", number, about["low"], about["high"])
+            else:
+                check_range(name, value, about["low"], about["high"])
+        for name in self.off:
+            if name not in MECHANISMS:
+                raise ValueError(f"off={name!r} is no mechanism: choose among {MECHANISMS}")
+        known = tuple(name for one in PLUGGED for name in one.parameters)
+        for name in self.plugged:
+            if name not in known:
+                raise ValueError(f"plugged.{name}: no mechanism has it; known are {known}")
+
+    def without(self, *mechanisms: str) -> "ResponseParameters":
+        """The same world with some mechanisms, and those of ``off``, switched off."""
+        names = {*self.off, *mechanisms}
+        changes = {
+            name: about["off"]
+            for name, about in RESPONSE_FIELDS.items()
+            if about["mechanism"] in names and "off" in about
+        }
+        kept = {
+            name: value
+            for one in PLUGGED
+            for name, value in self.plugged.items()
+            if name in one.parameters and one.name not in names
+        }
+        return replace(self, **changes, plugged=kept, off=())
+
+
+RESPONSE_FIELDS = {f.name: f.metadata for f in fields(ResponseParameters) if f.metadata}
+MECHANISMS = (
+    *dict.fromkeys(about["mechanism"] for about in RESPONSE_FIELDS.values()),
+    *(one.name for one in PLUGGED),
+)
+
+
+@dataclass(frozen=True)
+class SubscriptionParameters:
+    """A fee every ``period_weeks`` while subscribed; ``fee`` 0 is no subscription.
+
+    Customers are billed in the week of the period that their id gives. Whoever has silently left
+    does not pay, which closes the account; the others cancel with probability
+    ``cancel_probability`` × exp(−``habit_effect`` × visits per week of late).
+
+    Parameters
+    ----------
+    fee
+        Currency units a period.
+    margin
+        Share of the fee that is margin.
+    """
+
+    fee: float = 0.0
+    period_weeks: int = 4
+    margin: float = 0.8
+    cancel_probability: float = 0.0
+    habit_effect: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("fee", self.fee, 0.0, 20_000.0)
+        check_range("period_weeks", self.period_weeks, 1, 104)
+        check_range("margin", self.margin, 0.0, 1.0)
+        check_range("cancel_probability", self.cancel_probability, 0.0, 1.0)
+        check_range("habit_effect", self.habit_effect, 0.0, 10.0)
+
+
+@dataclass(frozen=True)
+class SurveyParameters:
+    """A survey every ``every_weeks``; 0 is none. Only part of those asked answer.
+
+    Two questions, both noisy looks at satisfaction: recommendation 0 to 10 (for the net promoter
+    score) and satisfaction 1 to 5. ``*_mean`` is the answer at one's own usual level, ``*_slope``
+    its change per sd of satisfaction, ``*_noise`` the sd of the noise.
+    """
+
+    every_weeks: int = 0
+    answer_probability: float = 0.2
+    nps_mean: float = 7.5
+    nps_slope: float = 1.5
+    nps_noise: float = 2.0
+    csat_mean: float = 3.9
+    csat_slope: float = 0.6
+    csat_noise: float = 0.8
+
+    def __post_init__(self) -> None:
+        check_range("every_weeks", self.every_weeks, 0, 104)
+        check_range("answer_probability", self.answer_probability, 0.0, 1.0)
+        check_range("nps_mean", self.nps_mean, 0.0, 10.0)
+        check_range("csat_mean", self.csat_mean, 1.0, 5.0)
+        for name in ("nps_slope", "csat_slope", "nps_noise", "csat_noise"):
+            check_range(name, getattr(self, name), 0.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +226,8 @@ class Dynamics:
     """How customers move on their own, from the posterior and the world.
 
     ``drift_sd`` is the stationary sd of the log rate, ``drift_weeks`` its time constant;
-    0 weeks switches drift off. ``max_basket`` caps a basket, in minor units.
+    0 weeks switches drift off. ``max_basket`` caps a basket, in minor units. ``join_hazard`` is
+    the weekly hazard at which a prospect becomes a customer unasked.
     """
 
     drift_sd: float = 0.0
@@ -101,6 +236,10 @@ class Dynamics:
     log_rate_centre: float = 0.0
     close_account_probability: float = 0.1
     max_basket: float = MAX_BASKET
+    categories: int = 0
+    join_hazard: float = 0.0
+    subscription: SubscriptionParameters = SubscriptionParameters()
+    survey: SurveyParameters = SurveyParameters()
 
     def __post_init__(self) -> None:
         check_range("drift_sd", self.drift_sd, 0.0, 5.0)
@@ -108,6 +247,8 @@ class Dynamics:
         # 255 baskets a week must fit 32-bit minor units.
         check_range("max_basket", self.max_basket, 1.0, MAX_BASKET)
         check_range("close_account_probability", self.close_account_probability, 0.0, 1.0)
+        check_range("categories", self.categories, 0, N_CATEGORIES)
+        check_range("join_hazard", self.join_hazard, 0.0, 10.0)
         if self.spend_family not in SPEND_FAMILIES:
             raise ValueError(f"spend_family={self.spend_family!r}: choose one of {SPEND_FAMILIES}")
 
@@ -122,37 +263,50 @@ class Dynamics:
         return self.drift_sd * math.sqrt(1.0 - self.drift_keep**2)
 
 
-_SCALARS = (
-    "offer_log_rate_sd",
-    "redemption_sd",
-    "redemption_rate_slope",
-    "tier_log_rate",
-    "tier_log_hazard",
-    "goal_gradient",
-    "momentum_log_rate",
-    "momentum_keep",
+_MEMORIES = (
+    "momentum",
     "pull_forward",
-    "pull_forward_keep",
-    "fatigue_log_rate",
-    "fatigue_log_hazard",
-    "fatigue_keep",
-    "reward_log_hazard",
-    "reward_keep",
-    "opt_out_per_contact",
-    "points_use_probability",
+    "fatigue",
+    "reward",
+    "deal_memory",
+    "satisfaction",
+    "tier_change",
+    "buzz",
+    "contagion",
+)
+_BY_KIND = ("offer_log_rate", "basket_uplift", "redemption_logit")
+_EFFECTS = tuple(
+    name for name in RESPONSE_FIELDS if name not in _BY_KIND and not name.endswith("_weeks")
+)
+_OWN = (
     "drift_keep",
     "drift_step",
     "log_rate_centre",
     "close_account_probability",
     "max_basket",
+    "join_hazard",
 )
+_SURVEY = tuple(f.name for f in fields(SurveyParameters))
+_HABIT_KEEP = math.exp(-1.0 / 4.0)
 
 BEHAVIOUR = record_dtype(
     (
-        *(Field(name, "f8", (), "", "see ResponseParameters and Dynamics") for name in _SCALARS),
+        *(Field(name, "f8", (), "", "see ResponseParameters") for name in _EFFECTS),
+        *(Field(f"{name}_keep", "f8", (), "share", "left after a week") for name in _MEMORIES),
+        *(Field(name, "f8", (), "", "see Dynamics") for name in _OWN),
+        *(Field(name, "f8", (), "", "see SurveyParameters") for name in _SURVEY),
+        Field("contact_weeks", "i8", (), "weeks", "that a contact raises churn"),
+        Field("deal_prior_weeks", "f8", (), "weeks", "weight of the prior belief about deals"),
         Field("offer_log_rate", "f8", (N_KINDS,), "log", "mean effect of an opened offer"),
         Field("basket_uplift", "f8", (N_KINDS,), "log", "effect of an opened offer on baskets"),
         Field("redemption_logit", "f8", (N_KINDS,), "logit", "intercept of the intention"),
+        Field("plugged", "f8", (MAX_PLUGGED,), "", "parameters of plugged-in mechanisms"),
+        Field("cancel_probability", "f8", (), "probability", "of cancelling at a renewal"),
+        Field("habit_effect", "f8", (), "log per visit", "of visits on cancelling"),
+        Field("period_weeks", "i8", (), "weeks", "between two fees, 0 = no subscription"),
+        Field("fee", "i8", (), "minor units", "subscription fee"),
+        Field("fee_margin", "i8", (), "minor units", "margin of the fee"),
+        Field("categories", "i8", (), "", "number of categories, 0 = none are told apart"),
         Field("lognormal_spend", "u1", (), "flag", "baskets lognormal rather than gamma"),
     )
 )
@@ -160,16 +314,29 @@ BEHAVIOUR = record_dtype(
 
 def behaviour_record(response: ResponseParameters, dynamics: Dynamics) -> NDArray[np.void]:
     """Compiled form of the parameters, shape (1,)."""
+    response = response.without()
     record = np.zeros(1, BEHAVIOUR)
-    for label in ("momentum", "pull_forward", "fatigue", "reward"):
-        record[f"{label}_keep"] = math.exp(-1.0 / getattr(response, f"{label}_weeks"))
-    for name in _SCALARS:
-        for source in (response, dynamics):
-            if hasattr(source, name):
-                record[name] = getattr(source, name)
-    for name in ("offer_log_rate", "basket_uplift", "redemption_logit"):
+    for label in _MEMORIES:
+        weeks = f"{label}_weeks"
+        record[f"{label}_keep"] = math.exp(-1.0 / getattr(response, weeks))
+    for name in (*_EFFECTS, "contact_weeks", "deal_prior_weeks"):
+        record[name] = getattr(response, name)
+    for name in _BY_KIND:
         record[name][0] = getattr(response, name).values
+    for name in (*_OWN, "categories"):
+        record[name] = getattr(dynamics, name)
+    for name in _SURVEY:
+        record[name] = getattr(dynamics.survey, name)
+    names = [name for one in PLUGGED for name in one.parameters]
+    for at, name in enumerate(names):
+        record["plugged"][0, at] = response.plugged.get(name, 0.0)
     record["lognormal_spend"] = dynamics.spend_family == "lognormal"
+    subscription = dynamics.subscription
+    if subscription.fee > 0:
+        record["fee"] = round(subscription.fee * 100)
+        record["fee_margin"] = round(subscription.fee * 100 * subscription.margin)
+        for name in ("period_weeks", "cancel_probability", "habit_effect"):
+            record[name] = getattr(subscription, name)
     return record
 
 
@@ -178,10 +345,14 @@ Stimulus = namedtuple(
     (
         "season_log_rate",  # exogenous, log
         "season_spend",  # exogenous, factor on baskets
+        "competitor",  # exogenous, strength of rivals' campaigns, 0 = none
         "offer_kind",  # index into KINDS of an opened open offer, -1 = none
         "offer_strength",  # multiple of the kind's effect
+        "offer_category",  # category the opened offer is for, -1 = all
         "tier",  # present tier, 0 = base or not enrolled
-        "goal_progress",  # share of the points for the next reward, 0-1
+        "enrolled",  # 1 = member of a programme that runs
+        "goal_progress",  # share of the way to the next reward, 0-1
+        "reward_ready",  # 1 = a reward can be had for the points there are
         "contact_channel",  # index into CHANNELS of this week's contact, -1 = none
         "contact_kind",  # index into KINDS of this week's contact, -1 = none
     ),
@@ -202,6 +373,9 @@ Intensities = namedtuple(
 
 Realised = namedtuple("Realised", ("purchases", "alive_fraction", "survives"))
 
+DISCOUNT, POINTS, FREE_ITEM, RECOGNITION = range(N_KINDS)
+_MOST_BUZZ = 3.0
+
 
 @kernel
 def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-def]
@@ -209,35 +383,60 @@ def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-
 
     Parameters are a TRAITS row, a STATE row, a Stimulus and the BEHAVIOUR record. Units are those
     of ``Intensities``. Attention and intention must be known before the purchase rate: call with
-    ``offer_kind`` -1 for them, then again with the opened offer (docs/behaviour in DESIGN §5).
+    ``offer_kind`` -1 for them, then again with the opened offer.
     """
-    log_rate = (
-        traits.log_rate
-        + state.drift
-        + stimulus.season_log_rate
+    own = traits.log_rate + state.drift
+    kind = stimulus.offer_kind
+    # What the firm offers; heavy buyers have less room to grow.
+    pull = (
+        behaviour.member_log_rate * stimulus.enrolled
         + behaviour.tier_log_rate * stimulus.tier
+        + behaviour.tier_change_log_rate * state.tier_change
         + behaviour.goal_gradient * traits.goal_gradient * stimulus.goal_progress
-        + behaviour.momentum_log_rate * state.momentum
-        + behaviour.fatigue_log_rate * traits.fatigue_sensitivity * state.fatigue
-        - behaviour.pull_forward * state.pull_forward
+        + behaviour.momentum_log_rate * (state.momentum + stimulus.reward_ready)
     )
     spend = traits.spend_mean * stimulus.season_spend
-    if stimulus.offer_kind >= 0:
-        kind = stimulus.offer_kind
-        log_rate += stimulus.offer_strength * (
+    if kind >= 0:
+        strength = stimulus.offer_strength * category_fit(
+            traits, stimulus.offer_category, behaviour
+        )
+        if kind == DISCOUNT:
+            strength *= traits.price_sensitivity
+        pull += strength * (
             behaviour.offer_log_rate[kind] + behaviour.offer_log_rate_sd * traits.response[kind]
         )
-        spend *= math.exp(stimulus.offer_strength * behaviour.basket_uplift[kind])
+        spend *= math.exp(strength * behaviour.basket_uplift[kind])
+    pull *= min(max(1.0 - behaviour.saturation * (own - behaviour.log_rate_centre), 0.0), 2.0)
+    log_rate = (
+        own
+        + stimulus.season_log_rate
+        + pull
+        + behaviour.fatigue_log_rate * traits.fatigue_sensitivity * state.fatigue
+        - behaviour.pull_forward * state.pull_forward
+        + behaviour.competitor_log_rate * traits.price_sensitivity * stimulus.competitor
+        + behaviour.neighbour_log_rate * min(state.buzz, _MOST_BUZZ)
+    )
+    if state.deals > 0.0 and kind != DISCOUNT:
+        log_rate -= waiting(traits, state, behaviour)
     log_hazard = (
         behaviour.reward_log_hazard * min(state.recent_reward, 1.0)
         + behaviour.tier_log_hazard * stimulus.tier
+        + behaviour.downgrade_log_hazard * max(-state.tier_change, 0.0)
         + behaviour.fatigue_log_hazard * traits.fatigue_sensitivity * state.fatigue
+        + behaviour.satisfaction_log_hazard * state.satisfaction
+        + behaviour.competitor_log_hazard * traits.price_sensitivity * stimulus.competitor
+        + behaviour.contagion_log_hazard * state.defections
     )
+    if state.contact_weeks > 0:
+        log_hazard += behaviour.contact_log_hazard
+    more_rate, more_hazard = plugged_effect(traits, state, stimulus, behaviour.plugged)
+    log_rate += more_rate
+    log_hazard += more_hazard
     return Intensities(
         min(math.exp(log_rate), MAX_RATE),
         traits.hazard * (math.exp(log_hazard) if log_hazard != 0.0 else 1.0),
         spend,
-        attention(traits, stimulus.contact_channel),
+        attention(traits, stimulus.contact_channel, behaviour),
         intention(traits, state, stimulus.contact_kind, behaviour),
         behaviour.opt_out_per_contact * (1.0 + state.fatigue),
         behaviour.points_use_probability,
@@ -245,11 +444,33 @@ def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-
 
 
 @kernel
-def attention(traits, channel):  # type: ignore[no-untyped-def]
+def category_fit(traits, category, behaviour):  # type: ignore[no-untyped-def]
+    """How well an offer for one category suits this customer, mean 1; 1 for offers for all."""
+    if category < 0 or behaviour.categories == 0:
+        return 1.0
+    fit = traits.category[category] * behaviour.categories
+    return 1.0 + behaviour.category_match * (fit - 1.0)
+
+
+@kernel
+def waiting(traits, state, behaviour):  # type: ignore[no-untyped-def]
+    """Fall of the log rate at full price while waiting for a discount.
+
+    Mean of a Beta belief that a week brings a discount, above its prior mean: the log that the
+    base rate was fitted to had its usual discounts.
+    """
+    prior = behaviour.deal_prior
+    known = behaviour.deal_prior_weeks + state.deals + state.no_deals
+    belief = (prior * behaviour.deal_prior_weeks + state.deals) / known
+    return behaviour.deal_waiting * traits.price_sensitivity * max(belief - prior, 0.0)
+
+
+@kernel
+def attention(traits, channel, behaviour):  # type: ignore[no-untyped-def]
     """Probability that a contact on this channel is opened; 0 without a contact."""
     if channel < 0:
         return 0.0
-    return float(traits.openness[channel])
+    return 1.0 - behaviour.inattention * (1.0 - traits.openness[channel])
 
 
 @kernel
@@ -264,6 +485,35 @@ def intention(traits, state, kind, behaviour):  # type: ignore[no-untyped-def]
         * (traits.log_rate + state.drift - behaviour.log_rate_centre)
     )
     return 1.0 / (1.0 + math.exp(-logit))
+
+
+@kernel
+def enrolment(traits, state, behaviour):  # type: ignore[no-untyped-def]
+    """Probability that a non-member enrols in a week with a purchase; heavy buyers rather do."""
+    own = traits.log_rate + state.drift - behaviour.log_rate_centre
+    return behaviour.enrol_probability * math.exp(behaviour.enrol_rate_slope * own)
+
+
+@kernel
+def joining(state, behaviour):  # type: ignore[no-untyped-def]
+    """Hazards per week at which a prospect joins: unasked, and through neighbours."""
+    return behaviour.join_hazard, behaviour.referral_hazard * min(state.buzz, _MOST_BUZZ)
+
+
+@kernel
+def cancelling(state, behaviour):  # type: ignore[no-untyped-def]
+    """Probability that a subscriber cancels when the fee is due."""
+    return behaviour.cancel_probability * math.exp(-behaviour.habit_effect * state.habit)
+
+
+@kernel
+def answers(state, behaviour, words):  # type: ignore[no-untyped-def]
+    """Answers to a survey: recommendation 0-10 and satisfaction 1-5, rounded and clipped."""
+    nps = behaviour.nps_mean + behaviour.nps_slope * state.satisfaction
+    nps += behaviour.nps_noise * normal(words[1])
+    csat = behaviour.csat_mean + behaviour.csat_slope * state.satisfaction
+    csat += behaviour.csat_noise * normal(words[2])
+    return int(min(max(nps, 0.0), 10.0) + 0.5), int(min(max(csat, 1.0), 5.0) + 0.5)
 
 
 @kernel
@@ -287,12 +537,29 @@ def realise(expected, count_word, death_word):  # type: ignore[no-untyped-def]
 
 @kernel
 def basket(expected, traits, behaviour, words, key):  # type: ignore[no-untyped-def]
-    """One basket at shelf price in minor units: the mean times a unit-mean draw, rounded."""
+    """One basket at shelf price in minor units: the mean times a unit-mean draw, rounded.
+
+    A mean of 0 is a visit without a basket.
+    """
+    if expected.spend_mean <= 0.0:
+        return 0
     if behaviour.lognormal_spend:
         draw = unit_lognormal(traits.spend_shape, words)
     else:
         draw = unit_gamma(float(traits.spend_shape), words, key)
     return max(1, int(min(expected.spend_mean * draw, behaviour.max_basket) + 0.5))
+
+
+@kernel
+def main_category(traits, behaviour, word):  # type: ignore[no-untyped-def]
+    """Category that most of a basket is from, drawn by the customer's shares."""
+    left = uniform(word)
+    last = behaviour.categories - 1
+    for category in range(last):
+        left -= traits.category[category]
+        if left < 0.0:
+            return category
+    return last
 
 
 @kernel
@@ -302,6 +569,41 @@ def begin_week(state, behaviour):  # type: ignore[no-untyped-def]
     state.momentum *= behaviour.momentum_keep
     state.pull_forward *= behaviour.pull_forward_keep
     state.recent_reward *= behaviour.reward_keep
+    state.deals *= behaviour.deal_memory_keep
+    state.no_deals *= behaviour.deal_memory_keep
+    state.satisfaction *= behaviour.satisfaction_keep
+    state.tier_change *= behaviour.tier_change_keep
+    if state.contact_weeks > 0:
+        state.contact_weeks -= 1
+
+
+@kernel
+def live_through(traits, state, outcome, contacted, kind, rewards, behaviour):  # type: ignore[no-untyped-def]
+    """What the week leaves behind: fatigue, belief about deals, satisfaction, habit.
+
+    ``kind`` is that of this week's opened offer (-1 = none), ``rewards`` those received.
+    """
+    state.momentum += outcome.rewards
+    state.recent_reward += rewards
+    state.habit = _HABIT_KEEP * state.habit + (1.0 - _HABIT_KEEP) * outcome.purchases
+    if kind >= 0:
+        state.fatigue += 1.0
+        state.satisfaction += behaviour.satisfaction_contact * state.fatigue
+    if kind == RECOGNITION:
+        state.satisfaction += behaviour.satisfaction_recognition
+    if kind == DISCOUNT:
+        state.deals += traits.deal_learning
+    else:
+        state.no_deals += traits.deal_learning
+    if contacted:
+        state.contact_weeks = behaviour.contact_weeks
+    if rewards > 0:
+        state.satisfaction += behaviour.satisfaction_reward * rewards
+    change = outcome.tier_change
+    if change != 0:
+        state.tier_change += change
+        if change < 0:
+            state.satisfaction += behaviour.satisfaction_downgrade
 
 
 @kernel

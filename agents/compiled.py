@@ -6,10 +6,12 @@ all packages that hold kernels: any edit there starts a fresh folder.
 """
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import time
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,11 +20,12 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 KERNEL_PACKAGES = ("agents", "sim", "envs")
+PLUG_IN_GROUP = "loyaltylab.mechanisms"
 _KEEP_SECONDS = 14 * 24 * 3600
 
 
 def kernel_digest(root: Path | None = None) -> str:
-    """Digest of every source file that may hold a kernel, with numba's version.
+    """Digest of every source file that may hold a kernel, plug-ins' too, with numba's version.
 
     Parameters
     ----------
@@ -35,6 +38,11 @@ def kernel_digest(root: Path | None = None) -> str:
         for source in sorted((root / package).glob("*.py")):
             digest.update(f"{package}/{source.name}\0".encode())
             digest.update(source.read_bytes())
+    for module in sorted({point.module for point in entry_points(group=PLUG_IN_GROUP)}):
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None:
+            digest.update(f"{module}\0".encode())
+            digest.update(Path(spec.origin).read_bytes())
     return digest.hexdigest()[:20]
 
 

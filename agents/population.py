@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,14 @@ from scipy import special
 from agents.behaviour import Dynamics, check_range
 from agents.compiled import kernel
 from agents.profile import JOIN, FilterParameters, fold
-from agents.records import CHANNELS, KINDS, Customers, empty_customers
+from agents.records import CHANNELS, KINDS, N_CATEGORIES, Customers, empty_customers
 from agents.rng import Purpose, draw_normals, draw_uniforms
 
-_RATE, _HAZARD, _SPEND, _GOAL, _FATIGUE, _REDEMPTION, _DRIFT = range(7)
+_RATE, _HAZARD, _SPEND, _GOAL, _FATIGUE, _REDEMPTION, _PRICE, _DEALS, _INFLUENCE = range(9)
 _RESPONSE = 16
 _OPENNESS = 32
-_ENROLLED, _VULNERABLE, _GROUP = range(3)
+_CATEGORY = 48
+_ENROLLED, _VULNERABLE, _GROUP, _PROSPECT = range(4)
 _CONSENT = 8
 _MINOR = 100.0
 
@@ -31,7 +32,7 @@ class PosteriorLike(Protocol):
 
     @property
     def spend_model(self) -> str:
-        """Model of baskets: gamma_gamma or lognormal_gamma."""
+        """Model of baskets: gamma_gamma, lognormal_gamma, or none (visits without a basket)."""
 
     @property
     def parameters(self) -> dict[str, NDArray[np.float64]]:
@@ -83,12 +84,26 @@ MUSIC_STORE = PopulationParameters(
 )
 
 
+# Log-normal traits of mean 1 and the number of their normal score.
+_CORRELATED = {
+    "goal_gradient": _GOAL,
+    "fatigue": _FATIGUE,
+    "price_sensitivity": _PRICE,
+    "deal_learning": _DEALS,
+    "influence": _INFLUENCE,
+}
+
+
 @dataclass(frozen=True)
 class MembershipParameters:
     """Assumptions about customers that a transaction log does not tell.
 
     Shares are of the population. ``enrolment_slope`` is the change of the enrolment logit per
-    standard deviation of the log rate: heavy buyers enrol themselves.
+    standard deviation of the log rate: heavy buyers enrol themselves. ``category_shares`` names
+    the categories and their mean share of baskets (up to 4, sum 1; none: categories are not told
+    apart). ``rate_correlation`` correlates a trait's normal score with that of the purchase rate.
+    ``prospect_share`` are people who are not customers yet. ``*_sd`` are sds of log traits whose
+    mean is 1.
     """
 
     enrolled_share: float = 0.8
@@ -102,16 +117,34 @@ class MembershipParameters:
     openness_concentration: float = 4.0
     goal_gradient_sd: float = 0.5
     fatigue_sd: float = 0.5
+    price_sensitivity_sd: float = 0.3
+    deal_learning_sd: float = 0.3
+    influence_sd: float = 0.8
+    rate_correlation: dict[str, float] = field(default_factory=dict)
+    category_shares: dict[str, float] = field(default_factory=dict)
+    category_concentration: float = 4.0
     vulnerable_share: float = 0.05
     groups: int = 2
+    prospect_share: float = 0.0
 
     def __post_init__(self) -> None:
         check_range("enrolled_share", self.enrolled_share, 0.0, 1.0)
         check_range("enrolment_slope", self.enrolment_slope, -5.0, 5.0)
         check_range("vulnerable_share", self.vulnerable_share, 0.0, 1.0)
         check_range("openness_concentration", self.openness_concentration, 0.1, 1e4)
-        check_range("goal_gradient_sd", self.goal_gradient_sd, 0.0, 3.0)
-        check_range("fatigue_sd", self.fatigue_sd, 0.0, 3.0)
+        for name in _CORRELATED:
+            check_range(f"{name}_sd", getattr(self, f"{name}_sd"), 0.0, 3.0)
+        for name, value in self.rate_correlation.items():
+            if name not in (*_CORRELATED, "redemption"):
+                raise ValueError(f"rate_correlation.{name}: choose among {_CORRELATED}")
+            check_range(f"rate_correlation.{name}", value, -1.0, 1.0)
+        check_range("category_concentration", self.category_concentration, 0.1, 1e4)
+        check_range("number of categories", len(self.category_shares), 0, N_CATEGORIES)
+        for name, share in self.category_shares.items():
+            check_range(f"category_shares.{name}", share, 1e-6, 1.0)
+        if self.category_shares:
+            check_range("sum of category_shares", sum(self.category_shares.values()), 0.999, 1.001)
+        check_range("prospect_share", self.prospect_share, 0.0, 1.0)
         check_range("groups", self.groups, 1, 255)
         for label in ("consent_share", "openness"):
             for channel, share in getattr(self, label).items():
@@ -140,6 +173,8 @@ def rate_moments(posterior: PosteriorLike, draw: int = 0) -> tuple[float, float]
 def mean_basket(posterior: PosteriorLike, draw: int = 0) -> float:
     """Expected basket of a random customer, minor units."""
     p = {name: float(values[draw]) for name, values in posterior.parameters.items()}
+    if posterior.spend_model == "none":
+        return 0.0
     if posterior.spend_model == "gamma_gamma":
         return _MINOR * p["spend_within_shape"] * p["spend_scale"] / max(p["spend_shape"] - 1, 0.1)
     mean, sd = rate_moments(posterior, draw)
@@ -149,17 +184,15 @@ def mean_basket(posterior: PosteriorLike, draw: int = 0) -> float:
     )
 
 
-def dynamics_from(
-    posterior: PosteriorLike, draw: int = 0, close_account_probability: float = 0.1
-) -> Dynamics:
-    """How this population moves on its own."""
+def dynamics_from(posterior: PosteriorLike, draw: int = 0, **own: Any) -> Dynamics:
+    """How this population moves on its own; ``own`` are further fields of ``Dynamics``."""
     mean, sd = rate_moments(posterior, draw)
     drifting = posterior.purchase_model == "drift"
     return Dynamics(
         drift_sd=sd if drifting else 0.0,
         drift_weeks=_parameter(posterior, "drift_time_constant", draw) if drifting else 0.0,
         log_rate_centre=math.log(mean) - sd**2 / 2 if drifting else math.log(mean),
-        close_account_probability=close_account_probability,
+        **own,
     )
 
 
@@ -213,7 +246,8 @@ def draw_population(
     Returns
     -------
     Customers
-        Traits are joint through a Gaussian copula; margins follow the posterior.
+        Traits are joint through a Gaussian copula; margins follow the posterior. Prospects have
+        not joined.
     """
     membership = membership or MembershipParameters()
     customers = empty_customers(n)
@@ -221,8 +255,11 @@ def draw_population(
     ids = np.arange(first_id, first_id + n, dtype=np.uint64)
     traits["id"] = ids
 
-    def z(index: int) -> NDArray[np.float64]:
-        return draw_normals(key, ids, Purpose.TRAITS, index)
+    def z(index: int, rate_correlation: float = 0.0) -> NDArray[np.float64]:
+        score = draw_normals(key, ids, Purpose.TRAITS, index)
+        if rate_correlation:
+            score = rate_correlation * rate_z + math.sqrt(1 - rate_correlation**2) * score
+        return score
 
     def u(index: int) -> NDArray[np.float64]:
         return draw_uniforms(key, ids, Purpose.ACCOUNT, index)
@@ -245,6 +282,8 @@ def draw_population(
     if posterior.spend_model == "gamma_gamma":
         precision = special.gammaincinv(p["spend_shape"], special.ndtr(-spend_z)) / p["spend_scale"]
         mean = p["spend_within_shape"] / np.maximum(precision, 1e-12)
+    elif posterior.spend_model == "none":
+        mean = np.zeros(n)
     else:
         mean = np.exp(
             p["spend_log_mean"]
@@ -252,7 +291,7 @@ def draw_population(
             + p["spend_log_sd"] * spend_z
         )
     traits["spend_mean"] = _MINOR * mean
-    traits["spend_shape"] = p["spend_within_shape"]
+    traits["spend_shape"] = p.get("spend_within_shape", 1.0)
     for kind in range(len(KINDS)):
         traits["response"][:, kind] = z(_RESPONSE + kind)
     for at, channel in enumerate(CHANNELS):
@@ -262,23 +301,35 @@ def draw_population(
             share * k, (1 - share) * k, special.ndtr(z(_OPENNESS + at))
         )
         account["consent"][:, at] = u(_CONSENT + at) < membership.consent_share.get(channel, 0.0)
-    for name, index, sd in (
-        ("goal_gradient", _GOAL, membership.goal_gradient_sd),
-        ("fatigue_sensitivity", _FATIGUE, membership.fatigue_sd),
-    ):
-        traits[name] = np.exp(sd * z(index) - sd**2 / 2)
-    traits["redemption"] = z(_REDEMPTION)
+    for name, index in _CORRELATED.items():
+        sd = getattr(membership, f"{name}_sd")
+        score = z(index, membership.rate_correlation.get(name, 0.0))
+        trait = "fatigue_sensitivity" if name == "fatigue" else name
+        traits[trait] = np.exp(sd * score - sd**2 / 2)
+    traits["redemption"] = z(_REDEMPTION, membership.rate_correlation.get("redemption", 0.0))
+    shares = tuple(membership.category_shares.values())
+    if shares:
+        for at, mean in enumerate(shares):
+            shape = mean * membership.category_concentration * len(shares)
+            traits["category"][:, at] = special.gammaincinv(
+                shape, draw_uniforms(key, ids, Purpose.TRAITS, _CATEGORY + at)
+            )
+        traits["category"] /= np.maximum(traits["category"].sum(axis=1, keepdims=True), 1e-30)
     share = min(max(membership.enrolled_share, 1e-9), 1 - 1e-9)
     logit = math.log(share / (1 - share)) + membership.enrolment_slope * rate_z
     account["enrolled"] = u(_ENROLLED) < special.expit(logit)
     account["vulnerable"] = u(_VULNERABLE) < membership.vulnerable_share
     account["group"] = np.minimum(u(_GROUP) * membership.groups, membership.groups - 1)
     customers.state["alive"] = 1
-    _join(customers.profile)
+    prospect = u(_PROSPECT) < membership.prospect_share
+    customers.state["prospect"] = prospect
+    account["enrolled"] &= ~prospect
+    _join(customers.profile, customers.state)
     return customers
 
 
 @kernel
-def _join(profile):  # type: ignore[no-untyped-def]
+def _join(profile, state):  # type: ignore[no-untyped-def]
     for row in range(profile.shape[0]):
-        fold(profile[row], JOIN, 0, 0, 0, 0)
+        if state[row].prospect == 0:
+            fold(profile[row], JOIN, 0, 0, 0, 0)

@@ -29,6 +29,8 @@ class EventKind(IntEnum):
     QUALIFY = 7
     OPT_OUT = 8
     CLOSE_ACCOUNT = 9
+    RENEW = 10
+    SURVEY = 11
 
 
 class PointsReason(IntEnum):
@@ -39,9 +41,10 @@ class PointsReason(IntEnum):
     EXPIRE = 2
 
 
-JOIN, PURCHASE, CONTACT, OPEN, REDEEM_OFFER, POINTS, TIER, QUALIFY, OPT_OUT, CLOSE_ACCOUNT = (
-    int(kind) for kind in EventKind
-)
+(
+    JOIN, PURCHASE, CONTACT, OPEN, REDEEM_OFFER, POINTS, TIER, QUALIFY, OPT_OUT, CLOSE_ACCOUNT,
+    RENEW, SURVEY,
+) = (int(kind) for kind in EventKind)  # fmt: skip
 LAST_USE = 1  # in the channel of REDEEM_OFFER: no use is left
 EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 
@@ -59,6 +62,7 @@ class FilterParameters:
     Purchase rate ~ Gamma(rate_shape, rate_rate), dropout hazard ~ Gamma(dropout_shape,
     dropout_rate), rates per week. ``keep`` < 1 forgets old purchases when the rate drifts.
     ``spend_prior_baskets`` and ``spend_prior_mean`` (minor units) shrink the mean basket.
+    ``fee_margin`` is the margin of a subscription, minor units per week.
     """
 
     rate_shape: float
@@ -68,6 +72,7 @@ class FilterParameters:
     keep: float = 1.0
     spend_prior_baskets: float = 2.0
     spend_prior_mean: float = 3000.0
+    fee_margin: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate"):
@@ -75,6 +80,7 @@ class FilterParameters:
         check_range("keep", self.keep, 0.5, 1.0)
         check_range("spend_prior_baskets", self.spend_prior_baskets, 0.0, 1e6)
         check_range("spend_prior_mean", self.spend_prior_mean, 0.0, 1e9)
+        check_range("fee_margin", self.fee_margin, 0.0, 1e9)
 
 
 _FILTER_NAMES = tuple(FilterParameters.__dataclass_fields__)
@@ -101,6 +107,8 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         profile.revenue += amount
         profile.week_revenue += amount
         profile.last_purchase = max(profile.last_purchase, time)
+        if code > 0:
+            profile.categories[code - 1] += 1
     elif kind == POINTS:
         profile.points += amount
     elif kind == QUALIFY:
@@ -122,6 +130,15 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         profile.opted_out[channel] = 1
     elif kind == CLOSE_ACCOUNT:
         profile.closed = 1
+    elif kind == RENEW:
+        profile.renewals += 1
+        profile.renewed = 1
+        profile.week_revenue += amount
+    elif kind == SURVEY:
+        if code == 0:
+            profile.nps = amount + 1
+        else:
+            profile.csat = amount
     elif kind == JOIN:
         profile.joined = time
         profile.last_purchase = max(profile.last_purchase, time)
@@ -257,6 +274,9 @@ def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-
     )
     profile.week_purchases = 0
     profile.week_revenue = 0
+    if profile.renewed:  # whoever pays at the end of a week is there
+        profile.dead_odds = 0.0
+        profile.renewed = 0
     if profile.offer_ended or profile.closed:
         profile.offer_weeks_left = 0
         profile.offer_ended = 0
@@ -306,8 +326,9 @@ def residual_value(profile, parameters, margin_share, weeks):  # type: ignore[no
     """Expected margin of the next ``weeks`` in minor units, before any programme cost."""
     return (
         p_alive(profile)
-        * expected_rate(profile, parameters)
         * expected_survival(profile, parameters, weeks)
-        * expected_basket(profile, parameters)
-        * margin_share
+        * (
+            expected_rate(profile, parameters) * expected_basket(profile, parameters) * margin_share
+            + parameters.fee_margin
+        )
     )

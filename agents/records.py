@@ -12,12 +12,15 @@ CHANNELS = ("email", "sms", "push")
 KINDS = ("discount", "points", "free_item", "recognition")
 N_CHANNELS = len(CHANNELS)
 N_KINDS = len(KINDS)
+N_CATEGORIES = 4
+N_MEMORIES = 2
 SECONDS_PER_WEEK = 604_800
 WEEKS_PER_QUARTER = 13
 PENDING_SLOTS = 4
 LOT_SLOTS = 6
-SPEND_SLOTS = 5
+QUALIFYING_SLOTS = 5
 MAX_TIERS = 6
+MAX_REWARDS = 4
 MAX_PURCHASES = 255
 
 
@@ -47,6 +50,10 @@ TRAIT_FIELDS = (
     Field("goal_gradient", "f4", (), "ratio", "strength of the goal gradient, mean 1"),
     Field("fatigue_sensitivity", "f4", (), "ratio", "strength of contact fatigue, mean 1"),
     Field("redemption", "f4", (), "sd", "inclination to redeem, standardised"),
+    Field("price_sensitivity", "f4", (), "ratio", "strength of discounts and of waiting, mean 1"),
+    Field("deal_learning", "f4", (), "ratio", "weight of a week's evidence about deals, mean 1"),
+    Field("influence", "f4", (), "ratio", "weight of what this customer tells others, mean 1"),
+    Field("category", "f4", (N_CATEGORIES,), "share", "share of baskets by category, sum 1"),
 )
 
 STATE_FIELDS = (
@@ -57,7 +64,18 @@ STATE_FIELDS = (
     Field("momentum", "f4", (), "rewards", "recent points rewards, decaying"),
     Field("recent_reward", "f4", (), "rewards", "recent rewards of any kind, decaying"),
     Field("pull_forward", "f4", (), "offers", "recently redeemed promotions, decaying"),
+    Field("deals", "f4", (), "weeks", "evidence that discounts come, fading"),
+    Field("no_deals", "f4", (), "weeks", "evidence that none come, fading"),
+    Field("satisfaction", "f4", (), "sd", "satisfaction above the customer's own level, fading"),
+    Field("tier_change", "f4", (), "tiers", "recent rise (+) or fall (-) of the tier, fading"),
+    Field("buzz", "f4", (), "rewards", "rewards that neighbours told of, fading"),
+    Field("defections", "f4", (), "neighbours", "neighbours who left lately, fading"),
+    Field("habit", "f4", (), "1/week", "moving average of visits, about 4 weeks"),
+    Field("memory", "f4", (N_MEMORIES,), "", "memories of plugged-in mechanisms"),
     Field("alive", "u1", (), "flag", "1 while the customer has not silently left"),
+    Field("prospect", "u1", (), "flag", "not a customer yet"),
+    Field("referrals", "u1", (), "customers", "newcomers of last week credited to this customer"),
+    Field("contact_weeks", "u1", (), "weeks", "weeks that the last contact still raises churn"),
     Field("intends_redemption", "u1", (), "flag", "means to redeem the open offer"),
 )
 
@@ -65,8 +83,14 @@ ACCOUNT_FIELDS = (
     Field("points", "i4", (), "points", "spendable balance, the sum of the lots"),
     Field("pending", "i4", (PENDING_SLOTS,), "points", "earned, not yet spendable, by week"),
     Field("lots", "i4", (LOT_SLOTS,), "points", "spendable lots by quarter of maturity"),
-    Field("quarter_spend", "i4", (SPEND_SLOTS,), "minor units", "qualifying spend by quarter"),
+    Field("qualifying", "i4", (QUALIFYING_SLOTS,), "see tier_basis", "qualified by quarter"),
     Field("commitment", "i4", (), "minor units", "open commitment of the present offer"),
+    Field("ordered", "i4", (), "points", "price of a reward ordered, not yet handed out"),
+    Field("order_reward", "u1", (), "", "row of the reward ordered"),
+    Field("order_weeks", "u1", (), "weeks", "until the reward ordered is handed out"),
+    Field("challenge", "u1", (), "purchases", "counted in the running challenge"),
+    Field("streak", "u1", (), "weeks", "weeks in a row with a purchase"),
+    Field("grace", "u1", (), "reviews", "reviews in a row below the present tier"),
     Field("offer", "u1", (), "", "open offer + 1, 0 = none"),
     Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
     Field("offer_uses_left", "u1", (), "uses", "redemptions left of the open offer"),
@@ -91,7 +115,7 @@ PROFILE_FIELDS = (
     Field("baskets", "i4", (), "purchases", "purchases with an amount"),
     Field("week_purchases", "i4", (), "purchases", "purchases since the last week close"),
     Field("week_revenue", "i4", (), "minor units", "paid since the last week close"),
-    Field("qualifying", "i4", (), "minor units", "spend that qualifies for a tier"),
+    Field("qualifying", "i4", (), "see tier_basis", "what qualifies for a tier"),
     Field("points", "i4", (), "points", "spendable balance"),
     Field("purchases_fast", "f4", (), "1/week", "moving average of purchases, about 4 weeks"),
     Field("revenue_fast", "f4", (), "minor units/week", "moving average of revenue, 4 weeks"),
@@ -101,8 +125,13 @@ PROFILE_FIELDS = (
     Field("redeemed", "u2", (N_KINDS,), "offers", "offers redeemed by kind"),
     Field("messages", "u2", (N_CHANNELS,), "messages", "messages sent by channel"),
     Field("opened", "u2", (N_CHANNELS,), "messages", "messages opened by channel"),
+    Field("categories", "u2", (N_CATEGORIES,), "purchases", "purchases by main category"),
+    Field("renewals", "u2", (), "periods", "subscription periods paid"),
+    Field("nps", "u1", (), "", "last answer to the recommendation question + 1, 0 = none"),
+    Field("csat", "u1", (), "", "last answer to the satisfaction question, 0 = none"),
     Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
     Field("offer_ended", "u1", (), "flag", "the open offer was used up this week"),
+    Field("renewed", "u1", (), "flag", "the subscription was paid this week"),
     Field("tier", "u1", (), "", "tier"),
     Field("opted_out", "u1", (N_CHANNELS,), "flag", "opted out, per channel"),
     Field("closed", "u1", (), "flag", "account closed"),
@@ -117,6 +146,8 @@ OUTCOME_FIELDS = (
     Field("item_cost", "i4", (), "minor units", "items and shipping given by offers"),
     Field("contact_cost", "i4", (), "minor units", "cost of the message"),
     Field("reward_cost", "i4", (), "minor units", "cost of points rewards handed out"),
+    Field("voucher", "i4", (), "minor units", "part of it that lowered what baskets cost"),
+    Field("fees", "i4", (), "minor units", "subscription fees paid"),
     Field("points_earned", "i4", (), "points", "points earned, offers' bonus included"),
     Field("points_redeemed", "i4", (), "points", "points redeemed"),
     Field("points_expired", "i4", (), "points", "points expired"),
@@ -128,6 +159,13 @@ OUTCOME_FIELDS = (
     Field("redeemed", "u1", (), "offers", "offers redeemed"),
     Field("opted_out", "u1", (), "flag", "opted out of the channel"),
     Field("closed", "u1", (), "flag", "closed the account"),
+    Field("rewards", "u1", (), "rewards", "points rewards handed out"),
+    Field("tier_change", "i1", (), "", "1 rose, -1 fell"),
+    Field("left", "u1", (), "flag", "left for good, known to neighbours, not to the firm"),
+    Field("joined", "u1", (), "flag", "1 joined unasked, 2 joined through a neighbour"),
+    Field("enrolled", "u1", (), "flag", "enrolled in the programme"),
+    Field("nps", "u1", (), "", "answer to the recommendation question + 1, 0 = none"),
+    Field("csat", "u1", (), "", "answer to the satisfaction question, 0 = none"),
 )
 
 EVENT_FIELDS = (

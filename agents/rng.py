@@ -27,16 +27,16 @@ class Purpose(IntEnum):
     WEEK = 3  # word 0: number of purchases, 1: death time, 2: drift, 3: points redemption
     CONTACT = 4  # word 0: attention, 1: intention to redeem, 2: opt-out
     BASKET = 5  # index = purchase; word 0: time, 1: boost, 2-3: first gamma attempt
-    EXIT = 6  # word 0: account closure
+    EXIT = 6  # word 0: account closure, 1: cancelling at a renewal
     POLICY = 7  # index = draw number; for randomised policies
+    JOIN = 8  # word 0: joining, or enrolment; 1: who is credited with a newcomer
+    SURVEY = 9  # word 0: answers at all, 1: recommendation, 2: satisfaction
+    CATEGORY = 10  # index = purchase; word 0: main category of the basket
+    NETWORK = 11  # index 0: place on the ring, 1-30: is the link rewired, 33-62: to whom
 
 
-WEEK, CONTACT, BASKET, EXIT, POLICY = (
-    int(Purpose.WEEK),
-    int(Purpose.CONTACT),
-    int(Purpose.BASKET),
-    int(Purpose.EXIT),
-    int(Purpose.POLICY),
+WEEK, CONTACT, BASKET, EXIT, POLICY, JOIN, SURVEY, CATEGORY = (
+    int(purpose) for purpose in list(Purpose)[2:-1]
 )
 MAX_RATE = 60.0
 

@@ -18,7 +18,8 @@ class BranchTotals:
     """What one branch brought per customer over the horizon, arrays of shape (n,).
 
     Money in minor units; ``profit`` = margin - cash cost - change of points liability.
-    ``alive`` is the truth at the end (simulator only); ``active`` bought in the last 13 weeks.
+    ``alive`` is the truth at the end (simulator only; prospects are not), ``active`` bought in the
+    last 13 weeks.
     """
 
     purchases: NDArray[np.int64]
@@ -86,7 +87,8 @@ class _Sums:
     def totals(self, customers: Customers) -> BranchTotals:
         values = dict(self.values)
         recent = values.pop("recent")
-        return BranchTotals(**values, alive=customers.state["alive"] > 0, active=recent > 0)
+        there = (customers.state["alive"] > 0) & (customers.state["prospect"] == 0)
+        return BranchTotals(**values, alive=there, active=recent > 0)
 
 
 def _week_profit(market: LoyaltyMarket) -> float:
@@ -118,7 +120,7 @@ def paired_run(
     """
     everyone = np.arange(customers.n)
     treated = LoyaltyMarket(world, customers.take(everyone), key, decider=decider)
-    control = LoyaltyMarket(world, customers.take(everyone), key)
+    control = LoyaltyMarket(world, customers.take(everyone), key, network=treated.network)
     sums = _Sums(customers.n), _Sums(customers.n)
     deadweight = np.zeros(customers.n, np.int64)
     weekly_lift = np.zeros(weeks)

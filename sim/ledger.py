@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import literal_unroll, prange
 from numpy.typing import NDArray
 
-from agents.compiled import kernel
+from agents.compiled import kernel, parallel_kernel
 from agents.records import Customers
 
 MICRO = 1_000_000
@@ -85,6 +86,8 @@ class WeekTotals:
     item_cost: int
     contact_cost: int
     reward_cost: int
+    voucher: int
+    fees: int
     points_earned: int
     points_redeemed: int
     points_expired: int
@@ -97,11 +100,32 @@ class WeekTotals:
     redeemed: int
     opted_out: int
     closed: int
+    rewards: int
+    left: int
+    enrolled: int
+    joined: int
+    referred: int
+    promoters: int
+    detractors: int
+    answers: int
+    satisfied: int
+    rose: int
+    fell: int
 
     @property
     def revenue(self) -> int:
-        """What customers paid."""
-        return self.gross - self.discount
+        """What customers paid: baskets after discounts and vouchers, and fees."""
+        return self.gross - self.discount - self.voucher + self.fees
+
+    @property
+    def nps(self) -> float:
+        """Net promoter score of this week's answers, -100 to 100; NaN without any."""
+        return 100 * (self.promoters - self.detractors) / self.answers if self.answers else math.nan
+
+    @property
+    def csat(self) -> float:
+        """Share of this week's answers that are 4 or 5 of 5; NaN without any."""
+        return self.satisfied / self.answers if self.answers else math.nan
 
     @property
     def cash_cost(self) -> int:
@@ -114,12 +138,50 @@ class WeekTotals:
         return float(profit(self.margin, self.cash_cost, self.liability_change))
 
 
+_COUNTED = (
+    "contacts", "joined", "referred", "promoters", "detractors", "answers", "satisfied", "rose", "fell",
+)  # fmt: skip
+_SUMMED = tuple(name for name in WeekTotals.__dataclass_fields__ if name not in _COUNTED)
+_BLOCK = 4096
+
+
+@kernel
+def _sum_rows(outcome, sums):  # type: ignore[no-untyped-def]
+    for row in range(outcome.shape[0]):
+        one = outcome[row]
+        at = 0
+        for name in literal_unroll(_SUMMED):
+            sums[at] += one[name]
+            at += 1
+        counted = (
+            one.action > 0,
+            one.joined > 0,
+            one.joined == 2,
+            one.nps > 9,
+            0 < one.nps <= 7,
+            one.nps > 0,
+            one.csat >= 4,
+            one.tier_change > 0,
+            one.tier_change < 0,
+        )
+        for yes in counted:
+            sums[at] += yes
+            at += 1
+
+
+@parallel_kernel
+def _sum_blocks(outcome, sums):  # type: ignore[no-untyped-def]
+    for block in prange(sums.shape[0]):
+        first = np.int64(block) * _BLOCK
+        _sum_rows(outcome[first : first + _BLOCK], sums[block])
+
+
 def week_totals(customers: Customers) -> WeekTotals:
     """Totals of the cohort's last week; integer sums, so no order or thread changes a digit."""
-    outcome = customers.outcome
-    names = [name for name in WeekTotals.__dataclass_fields__ if name != "contacts"]
-    sums = {name: int(outcome[name].sum(dtype=np.int64)) for name in names}
-    return WeekTotals(**sums, contacts=int(np.count_nonzero(outcome["action"])))
+    names = (*_SUMMED, *_COUNTED)
+    sums = np.zeros((max(1, -(-customers.n // _BLOCK)), len(names)), np.int64)
+    _sum_blocks(customers.outcome, sums)
+    return WeekTotals(**dict(zip(names, (int(total) for total in sums.sum(axis=0)), strict=True)))
 
 
 @dataclass

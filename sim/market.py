@@ -1,6 +1,7 @@
 """The market: one Mesa model that every run goes through.
 
-``step`` is one week: the firm decides, customers live, the books are closed, data is collected.
+``step`` is one week: the firm decides, rivals answer, customers live, tell their neighbours, the
+books are closed, data is collected.
 """
 
 from typing import Literal, NamedTuple, Protocol
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.customer import CustomerAgent, mesa
+from agents.network import Network, talk, word_of_mouth
 from agents.records import Customers
 from sim.engine import Engine
 from sim.ledger import Ledger, WeekTotals, week_totals
@@ -42,6 +44,23 @@ class Decider(Protocol):
         """Look at the last week's outcome when a run ends."""
 
 
+STOCKS = ("customers", "alive", "members", "consenting")
+
+
+def stocks(customers: Customers) -> dict[str, int]:
+    """Head counts: customers who joined and hold an open account, those of them who are truly
+    still there (simulator only), members, and those whom some channel may reach.
+    """
+    state, account = customers.state, customers.account
+    held = (state["prospect"] == 0) & (account["closed"] == 0)
+    return {
+        "customers": int(held.sum()),
+        "alive": int((held & (state["alive"] > 0)).sum()),
+        "members": int((held & (account["enrolled"] > 0)).sum()),
+        "consenting": int((held & account["consent"].any(axis=1)).sum()),
+    }
+
+
 class FirmAgent(mesa.Agent):
     """The firm: asks its decider once a week."""
 
@@ -55,8 +74,19 @@ class FirmAgent(mesa.Agent):
         self.model.actions[:] = self.model.engine.checked(chosen)
 
 
+class CompetitorAgent(mesa.Agent):
+    """The rivals: planned campaigns are in the calendar; this is their answer to the firm."""
+
+    def step(self) -> None:
+        """Set this week's reaction: in proportion to the open offers that customers hold."""
+        reaction = self.model.world.competitor.reaction
+        if reaction > 0:
+            holding = float((self.model.customers.account["offer"] > 0).mean())
+            self.model.engine.rules["competitor"] = reaction * holding
+
+
 class LoyaltyMarket(mesa.Model):
-    """A cohort, a programme and a firm.
+    """A cohort, a programme, a firm, its rivals, and word of mouth among customers.
 
     Parameters
     ----------
@@ -73,6 +103,8 @@ class LoyaltyMarket(mesa.Model):
         What the firm asks; None does nothing for anyone.
     recording
         Write events down (``events()``).
+    network
+        Word-of-mouth graph; by default made from ``world.network``.
 
     Examples
     --------
@@ -89,6 +121,7 @@ class LoyaltyMarket(mesa.Model):
         mode: Literal["engine", "agents"] = "engine",
         decider: Decider | None = None,
         recording: bool = False,
+        network: Network | None = None,
     ) -> None:
         if mode not in ("engine", "agents"):
             raise ValueError(f"mode={mode!r}: choose 'engine' or 'agents'")
@@ -103,8 +136,11 @@ class LoyaltyMarket(mesa.Model):
         self.engine = Engine(customers, world.rules(), key, recording)
         self.ledger = Ledger.open(customers, world.programme.liability_per_point)
         self.totals: WeekTotals | None = None
+        self.stocks = stocks(customers)
         self.actions = np.zeros(customers.n, np.uint8)
         self.firm = FirmAgent(self, decider)
+        self.competitor = CompetitorAgent(self)
+        self.network = network or word_of_mouth(customers, world.effective().network, key)
         self._customer_agents: mesa.agent.AgentSet | None = None
         if mode == "agents":
             self.customer_agents  # noqa: B018 - registers the agents
@@ -113,8 +149,11 @@ class LoyaltyMarket(mesa.Model):
             model_reporters={
                 "week": "week",
                 **{name: (lambda m, name=name: getattr(m.totals, name)) for name in fields},
+                "revenue": lambda m: m.totals.revenue,
+                "profit": lambda m: m.totals.profit,
                 "liability": lambda m: m.ledger.liability,
                 "open_commitment": lambda m: m.ledger.open_commitment,
+                **{name: (lambda m, name=name: m.stocks[name]) for name in STOCKS},
             }
         )
 
@@ -153,12 +192,17 @@ class LoyaltyMarket(mesa.Model):
     def step(self) -> None:
         """One week."""
         self.firm.step()
+        self.competitor.step()
         if self.mode == "engine":
             self.engine.advance(self.actions)
         else:
             self.engine.log.clear()
             self.customer_agents.do("step")
+        if self.network is not None:
+            rules = self.engine.rules
+            talk(self.network, self.customers, rules["behaviour"], self.week, self.engine.key)
         self.totals = week_totals(self.customers)
+        self.stocks = stocks(self.customers)
         self.ledger.add(self.totals)
         self.datacollector.collect(self)
         self.week += 1

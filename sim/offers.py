@@ -31,6 +31,8 @@ class Offer:
         Multiple of the kind's effect in the response world.
     pressure
         Uses urgency or scarcity; never sent to vulnerable customers.
+    category
+        Category of the world it is for: a discount is then on that part of the basket. Empty: all.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Offer:
     weeks: int = 1
     strength: float = 1.0
     pressure: bool = False
+    category: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -103,6 +106,7 @@ OFFER = record_dtype(
         Field("uses", "i4", (), "", "number of uses"),
         Field("weeks", "i4", (), "weeks", "validity"),
         Field("pressure", "i4", (), "flag", "urgency or scarcity"),
+        Field("category", "i4", (), "", "category it is for, -1 = all"),
         Field("strength", "f8", (), "", "multiple of the kind's effect"),
     )
 )
@@ -145,8 +149,22 @@ class ActionTable:
         return self.actions["commitment"].astype(np.int64)
 
 
-def action_table(book: OfferBook, programme: ProgrammeParameters) -> ActionTable:
-    """Flat table of (offer, channel); bonus points need an active programme to be listed."""
+def action_table(
+    book: OfferBook, programme: ProgrammeParameters, categories: tuple[str, ...] = ()
+) -> ActionTable:
+    """Flat table of (offer, channel); bonus points need an active programme to be listed.
+
+    Raises
+    ------
+    ValueError
+        For an offer whose category is not among those of the world.
+    """
+    for offer in book.offers:
+        if offer.category and offer.category not in categories:
+            known = ", ".join(categories) or "none (category_shares of its membership)"
+            raise ValueError(
+                f"offer {offer.name}: category={offer.category!r}: this world has {known}"
+            )
     usable = [o for o in book.offers if o.kind != "points" or programme.active]
     offers = np.zeros(max(1, len(usable)), OFFER)
     labels = ["nothing"]
@@ -162,6 +180,7 @@ def action_table(book: OfferBook, programme: ProgrammeParameters) -> ActionTable
             offer.uses,
             offer.weeks,
             offer.pressure,
+            categories.index(offer.category) if offer.category else -1,
             offer.strength,
         )
         for channel in book.channels:

@@ -37,16 +37,48 @@ class SeasonParameters:
         check_range("peak_week", self.peak_week, 0.0, WEEKS_PER_YEAR)
 
 
+@dataclass(frozen=True)
+class CompetitorParameters:
+    """Rivals: campaigns at fixed weeks of the year, and an answer to the firm's own offers.
+
+    Parameters
+    ----------
+    every_weeks
+        Weeks from one campaign to the next, counted from ``first_week`` of each year; 0 = none.
+    weeks, intensity
+        Length of a campaign, and its strength (1 = as the behaviour table's effects are stated).
+    reaction
+        Strength added per share of customers who held an open offer of the firm last week. Only a
+        market has it: where one customer is branched, rivals do not move.
+    """
+
+    every_weeks: int = 0
+    first_week: int = 8
+    weeks: int = 2
+    intensity: float = 1.0
+    reaction: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("every_weeks", self.every_weeks, 0, WEEKS_PER_YEAR)
+        check_range("first_week", self.first_week, 0, WEEKS_PER_YEAR - 1)
+        check_range("weeks", self.weeks, 1, WEEKS_PER_YEAR)
+        check_range("intensity", self.intensity, 0.0, 10.0)
+        check_range("reaction", self.reaction, 0.0, 10.0)
+
+
 CALENDAR = record_dtype(
     (
         Field("log_rate", "f8", (), "log", "season of the purchase rate"),
         Field("spend", "f8", (), "ratio", "season of baskets"),
         Field("exposure", "f8", (), "ratio", "factor on the purchase rate, known to the firm"),
+        Field("competitor", "f8", (), "", "strength of rivals' planned campaigns"),
     )
 )
 
 
-def calendar(season: SeasonParameters) -> NDArray[np.void]:
+def calendar(
+    season: SeasonParameters, competitor: CompetitorParameters | None = None
+) -> NDArray[np.void]:
     """Calendar of one year, shape (52,); week w of a run uses row w modulo 52."""
     table = np.zeros(WEEKS_PER_YEAR, CALENDAR)
     week = np.arange(WEEKS_PER_YEAR)
@@ -57,4 +89,8 @@ def calendar(season: SeasonParameters) -> NDArray[np.void]:
     table["exposure"] = rate / rate.mean()
     table["log_rate"] = np.log(table["exposure"])
     table["spend"] = spend / spend.mean()
+    if competitor is not None and competitor.every_weeks > 0:
+        since = week - competitor.first_week
+        campaign = (since >= 0) & (since % competitor.every_weeks < competitor.weeks)
+        table["competitor"] = campaign * competitor.intensity
     return table

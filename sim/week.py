@@ -4,6 +4,8 @@ The Mesa path, the parallel engine, counterfactual branches and environments all
 ``step_customer``; docs/contracts.md §5 lists the steps.
 """
 
+import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,53 +13,78 @@ from numpy.typing import NDArray
 
 from agents.behaviour import (
     BEHAVIOUR,
+    DISCOUNT,
+    FREE_ITEM,
+    MECHANISMS,
     Dynamics,
     ResponseParameters,
     Stimulus,
+    SubscriptionParameters,
+    SurveyParameters,
+    answers,
+    attention,
     basket,
     begin_week,
     behaviour_record,
+    cancelling,
     end_week,
+    enrolment,
     intensities,
+    intention,
+    joining,
+    live_through,
+    main_category,
     realise,
 )
+from agents.behaviour import POINTS as POINTS_KIND
 from agents.compiled import kernel
+from agents.mechanisms import plugged_memory
+from agents.network import NetworkParameters
 from agents.profile import (
     CLOSE_ACCOUNT,
     CONTACT,
     FILTER,
+    JOIN,
     LAST_USE,
     OPEN,
     OPT_OUT,
     PURCHASE,
     REDEEM_OFFER,
+    RENEW,
+    SURVEY,
     FilterParameters,
     filter_record,
     post,
     week_close,
 )
 from agents.records import SECONDS_PER_WEEK
-from agents.rng import BASKET, EXIT, WEEK, block, uniform
+from agents.rng import BASKET, CATEGORY, EXIT, WEEK, block, uniform
 from agents.rng import CONTACT as CONTACT_DRAW
-from sim.ledger import release, reserve, settle, share_of
+from agents.rng import JOIN as JOIN_DRAW
+from agents.rng import SURVEY as SURVEY_DRAW
+from sim.ledger import BASIS, release, reserve, settle, share_of
 from sim.offers import ACTION, MAX_ACTIONS, MAX_OFFERS, OFFER, ActionTable, OfferBook, action_table
-from sim.programme import (
-    PROGRAMME,
-    ProgrammeParameters,
+from sim.points import (
     close_programme_week,
     earn,
     goal_progress,
     grant,
-    programme_record,
-    qualify,
     redeem_reward,
+    reward_ready,
 )
-from sim.scenario import CALENDAR, WEEKS_PER_YEAR, SeasonParameters, calendar
+from sim.programme import PROGRAMME, ProgrammeParameters, programme_record
+from sim.scenario import (
+    CALENDAR,
+    WEEKS_PER_YEAR,
+    CompetitorParameters,
+    SeasonParameters,
+    calendar,
+)
 
-DISCOUNT, POINTS_KIND, FREE_ITEM = 0, 1, 2
 _CONTACT_DELAY = 3600
 _OPEN_DELAY = 7200
 _LAST_SECOND = SECONDS_PER_WEEK - 1
+_NO_WORDS = (np.uint64(0),) * 4
 
 
 def _columns(dtype: np.dtype[np.void], rows: int) -> np.dtype[np.void]:
@@ -77,6 +104,7 @@ RULES = np.dtype(
         ("actions", _columns(ACTION, MAX_ACTIONS)),
         ("n_actions", "i8"),
         ("calendar", _columns(CALENDAR, WEEKS_PER_YEAR)),
+        ("competitor", "f8"),  # rivals' reaction of this week, set by the market
     ],
     align=True,
 )
@@ -91,8 +119,16 @@ def starting_in(rules: Rules, week_of_year: int) -> Rules:
     return turned
 
 
+# Mechanisms of the surroundings, switched off like those of behaviour.
+SURROUNDINGS = ("season", "drift", "survey", "subscription", "word_of_mouth", "joining")
+
+
 class World(NamedTuple):
-    """What a market is made of, as parameters; ``rules()`` compiles it."""
+    """What a market is made of, as parameters; ``rules()`` compiles it.
+
+    ``categories`` names the categories that customers' shares are of. ``off`` names mechanisms
+    that are switched off: ``agents.behaviour.MECHANISMS`` or ``SURROUNDINGS``.
+    """
 
     response: ResponseParameters
     dynamics: Dynamics
@@ -101,25 +137,62 @@ class World(NamedTuple):
     programme: ProgrammeParameters = ProgrammeParameters()
     book: OfferBook = OfferBook()
     contribution_margin: float = 0.25
+    competitor: CompetitorParameters = CompetitorParameters()
+    network: NetworkParameters = NetworkParameters()
+    categories: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
 
     @property
     def table(self) -> ActionTable:
         """Flat action table under this programme."""
-        return action_table(self.book, self.programme)
+        return action_table(self.book, self.programme, self.categories)
+
+    def effective(self) -> "World":
+        """The same world with what ``off`` names made neutral.
+
+        Raises
+        ------
+        ValueError
+            For a name that is no mechanism.
+        """
+        for name in self.off:
+            if name not in (*MECHANISMS, *SURROUNDINGS):
+                known = ", ".join((*MECHANISMS, *SURROUNDINGS))
+                raise ValueError(f"off={name!r} is no mechanism: choose among {known}")
+        own: dict[str, Any] = {"categories": len(self.categories)}
+        if "drift" in self.off:
+            own |= {"drift_sd": 0.0, "drift_weeks": 0.0}
+        if "survey" in self.off:
+            own["survey"] = SurveyParameters()
+        if "subscription" in self.off:
+            own["subscription"] = SubscriptionParameters()
+        if "joining" in self.off:
+            own["join_hazard"] = 0.0
+        dynamics = replace(self.dynamics, **own)
+        fee = dynamics.subscription
+        return self._replace(
+            response=self.response.without(*(name for name in self.off if name in MECHANISMS)),
+            dynamics=dynamics,
+            filter=replace(self.filter, fee_margin=100 * fee.fee * fee.margin / fee.period_weeks),
+            season=SeasonParameters() if "season" in self.off else self.season,
+            network=NetworkParameters() if "word_of_mouth" in self.off else self.network,
+            off=(),
+        )
 
     def rules(self) -> Rules:
         """Compiled form for the kernels, shape (1,), dtype RULES."""
+        world = self.effective()
         rules = np.zeros(1, RULES)
         table = self.table
-        rules["behaviour"] = behaviour_record(self.response, self.dynamics)
+        rules["behaviour"] = behaviour_record(world.response, world.dynamics)
         rules["programme"] = programme_record(self.programme)
-        rules["filter"] = filter_record(self.filter)
-        rules["margin_share"] = round(self.contribution_margin * 10_000)
+        rules["filter"] = filter_record(world.filter)
+        rules["margin_share"] = round(self.contribution_margin * BASIS)
         rules["n_actions"] = table.n
         columns: tuple[tuple[str, NDArray[Any]], ...] = (
             ("offers", table.offers),
             ("actions", table.actions),
-            ("calendar", calendar(self.season)),
+            ("calendar", calendar(world.season, self.competitor)),
         )
         for part, rows in columns:
             for name in rows.dtype.names or ():
@@ -149,16 +222,14 @@ def open_offer(traits, state, account, profile, outcome, log, action, rules, wor
         profile, log, traits.id, time + _CONTACT_DELAY,
         CONTACT, kind, channel, weeks,
     )  # fmt: skip
-    stimulus = Stimulus(0.0, 1.0, -1, 0.0, 0, 0.0, channel, kind)
-    expected = intensities(traits, state, stimulus, rules.behaviour)
-    if state.alive and uniform(words[0]) < expected.attention:
+    if state.alive and uniform(words[0]) < attention(traits, channel, rules.behaviour):
         account.offer_opened = 1
         outcome.opened = 1
         post(
             profile, log, traits.id, time + _OPEN_DELAY,
             OPEN, kind, channel, 0,
         )  # fmt: skip
-        if uniform(words[1]) < expected.intention:
+        if uniform(words[1]) < intention(traits, state, kind, rules.behaviour):
             state.intends_redemption = 1
 
 
@@ -171,7 +242,11 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
     discount = np.int64(0)
     cost = np.int64(0)
     if kind == DISCOUNT:
-        discount = min(cap, share_of(gross, rules.offers.depth[at]))
+        part = gross
+        category = rules.offers.category[at]
+        if category >= 0:
+            part = share_of(gross, int(traits.category[category] * BASIS + 0.5))
+        discount = min(cap, share_of(part, rules.offers.depth[at]))
         outcome.discount += discount
         cost = discount
     elif kind == POINTS_KIND:
@@ -185,7 +260,6 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
     settle(account, outcome, cap, cost)
     outcome.redeemed += 1
     state.pull_forward += 1.0
-    state.recent_reward += 1.0
     last = LAST_USE if account.offer_uses_left == 0 else 0
     post(profile, log, traits.id, time, REDEEM_OFFER, kind, last, cost)
     return discount
@@ -193,36 +267,132 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
 
 @kernel
 def purchase(  # type: ignore[no-untyped-def]
-    traits, state, account, profile, outcome, log, expected, week, index, span, rules, key
+    traits, state, account, profile, outcome, log, expected, week, index, span, redeems, rules, key
 ):
-    """Step 3: one basket, with redemption of the open offer and points."""
+    """Step 3: one basket, with redemption of the open offer and of points, and points earned."""
     words = block(key, traits.id, week, BASKET, index, state.replica)
     within = min(int(uniform(words[0]) * span * SECONDS_PER_WEEK), _LAST_SECOND)
     time = np.int64(week) * SECONDS_PER_WEEK + within
     gross = basket(expected, traits, rules.behaviour, words, key)
     discount = np.int64(0)
+    voucher = np.int64(0)
     if account.offer > 0 and account.offer_uses_left > 0 and state.intends_redemption:
         discount = redeem_offer(traits, state, account, profile, outcome, log, time, gross, rules)
-    revenue = gross - discount
+    if redeems:
+        voucher = redeem_reward(
+            account, profile, outcome, log, traits.id, time, week, rules.programme, gross - discount
+        )
     outcome.purchases += 1
     outcome.gross += gross
     outcome.margin += share_of(gross, rules.margin_share)
-    post(profile, log, traits.id, time, PURCHASE, 0, 0, revenue)
+    category = 0
+    if rules.behaviour.categories > 0:
+        drawn = block(key, traits.id, week, CATEGORY, index, state.replica)
+        category = 1 + main_category(traits, rules.behaviour, drawn[0])
+    post(profile, log, traits.id, time, PURCHASE, category, 0, gross - discount - voucher)
     if rules.programme.active and account.enrolled:
-        earn(account, outcome, rules.programme, week, revenue)
-        qualify(account, profile, log, traits.id, time, week, revenue)
+        earn(
+            account, profile, outcome, log, traits.id, time, week, rules.programme,
+            gross, discount, voucher,
+        )  # fmt: skip
+
+
+@kernel
+def enrol(account, outcome, week, programme):  # type: ignore[no-untyped-def]
+    """Become a member of the programme, with its welcome points."""
+    account.enrolled = 1
+    outcome.enrolled = 1
+    if programme.welcome_points > 0:
+        grant(account, outcome, programme, week, programme.welcome_points)
+
+
+@kernel
+def approach(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
+    """A prospect may become a customer, with a first basket at the week's end.
+
+    Newcomers who came through neighbours enrol at once.
+    """
+    behaviour = rules.behaviour
+    week = state.week
+    unasked, asked = joining(state, behaviour)
+    hazard = unasked + asked
+    if hazard <= 0.0:
+        return
+    words = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
+    u = uniform(words[0])
+    probability = 1.0 - math.exp(-hazard)
+    if u >= probability:
+        return
+    state.prospect = 0
+    outcome.joined = 2 if u * hazard < probability * asked else 1
+    time = np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND
+    of_year = week % WEEKS_PER_YEAR
+    stimulus = Stimulus(
+        rules.calendar.log_rate[of_year], rules.calendar.spend[of_year],
+        0.0, -1, 0.0, -1, 0, 0, 0.0, 0, -1, -1,
+    )  # fmt: skip
+    expected = intensities(traits, state, stimulus, behaviour)
+    words = block(key, traits.id, week, BASKET, 0, state.replica)
+    gross = basket(expected, traits, behaviour, words, key)
+    outcome.purchases = 1
+    outcome.gross = gross
+    outcome.margin = share_of(gross, rules.margin_share)
+    post(profile, log, traits.id, time, JOIN, 0, 0, gross)
+    if rules.programme.active and outcome.joined == 2:
+        enrol(account, outcome, week, rules.programme)
+        earn(account, profile, outcome, log, traits.id, time, week, rules.programme, gross, 0, 0)
+
+
+@kernel
+def close_account(traits, state, account, profile, outcome, log):  # type: ignore[no-untyped-def]
+    """The account ends: the only exit that a firm observes."""
+    account.closed = 1
+    outcome.closed = 1
+    time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
+    post(profile, log, traits.id, time, CLOSE_ACCOUNT, 0, 0, 0)
 
 
 @kernel
 def leave(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
     """Step 7, death: silent, unless the customer also closes the account."""
     state.alive = 0
+    outcome.left = 1
     words = block(key, traits.id, state.week, EXIT, 0, state.replica)
     if uniform(words[0]) < rules.behaviour.close_account_probability:
-        account.closed = 1
-        outcome.closed = 1
+        close_account(traits, state, account, profile, outcome, log)
+
+
+@kernel
+def renew(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
+    """The fee is due: subscribers pay or cancel, those who silently left do not pay."""
+    behaviour = rules.behaviour
+    stays = state.alive > 0
+    if stays and behaviour.cancel_probability > 0.0:
+        words = block(key, traits.id, state.week, EXIT, 0, state.replica)
+        if uniform(words[1]) < cancelling(state, behaviour):
+            state.alive = 0
+            outcome.left = 1
+            stays = False
+    if not stays:
+        close_account(traits, state, account, profile, outcome, log)
+        return
+    outcome.fees = behaviour.fee
+    outcome.margin += behaviour.fee_margin
+    time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
+    post(profile, log, traits.id, time, RENEW, 0, 0, behaviour.fee)
+
+
+@kernel
+def survey(traits, state, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
+    """Ask; whoever answers does so with noise."""
+    words = block(key, traits.id, state.week, SURVEY_DRAW, 0, state.replica)
+    if uniform(words[0]) < rules.behaviour.answer_probability:
+        nps, csat = answers(state, rules.behaviour, words)
+        outcome.nps = nps + 1
+        outcome.csat = csat
         time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
-        post(profile, log, traits.id, time, CLOSE_ACCOUNT, 0, 0, 0)
+        post(profile, log, traits.id, time, SURVEY, 0, 0, nps)
+        post(profile, log, traits.id, time, SURVEY, 1, 0, csat)
 
 
 @kernel
@@ -236,6 +406,8 @@ def clear(outcome):  # type: ignore[no-untyped-def]
     outcome.item_cost = 0
     outcome.contact_cost = 0
     outcome.reward_cost = 0
+    outcome.voucher = 0
+    outcome.fees = 0
     outcome.points_earned = 0
     outcome.points_redeemed = 0
     outcome.points_expired = 0
@@ -247,6 +419,74 @@ def clear(outcome):  # type: ignore[no-untyped-def]
     outcome.redeemed = 0
     outcome.opted_out = 0
     outcome.closed = 0
+    outcome.rewards = 0
+    outcome.tier_change = 0
+    outcome.left = 0
+    outcome.joined = 0
+    outcome.enrolled = 0
+    outcome.nps = 0
+    outcome.csat = 0
+
+
+@kernel
+def live(traits, state, account, profile, outcome, log, channel, contact_words, rules, key):  # type: ignore[no-untyped-def]
+    """Steps 2 to 6 of a living customer; returns the kind of the offer opened this week, or -1."""
+    behaviour = rules.behaviour
+    programme = rules.programme
+    week = state.week
+    of_year = week % WEEKS_PER_YEAR
+    member = programme.active and account.enrolled
+    kind = -1
+    strength = 0.0
+    category = -1
+    if account.offer > 0 and account.offer_opened:
+        kind = rules.offers.kind[account.offer - 1]
+        strength = rules.offers.strength[account.offer - 1]
+        category = rules.offers.category[account.offer - 1]
+    ready = reward_ready(account, programme)
+    stimulus = Stimulus(
+        rules.calendar.log_rate[of_year],
+        rules.calendar.spend[of_year],
+        rules.calendar.competitor[of_year] + rules.competitor,
+        kind,
+        strength,
+        category,
+        account.tier,
+        1 if member else 0,
+        goal_progress(account, programme),
+        1 if ready else 0,
+        -1,
+        -1,
+    )
+    expected = intensities(traits, state, stimulus, behaviour)
+    words = block(key, traits.id, week, WEEK, 0, state.replica)
+    realised = realise(expected, words[0], words[1])
+    redeems = ready and uniform(words[3]) < expected.use_points
+    for index in range(realised.purchases):
+        purchase(
+            traits, state, account, profile, outcome, log,
+            expected, week, index, realised.alive_fraction, redeems and index == 0, rules, key,
+        )  # fmt: skip
+    if (
+        realised.purchases > 0
+        and programme.active
+        and account.enrolled == 0
+        and behaviour.enrol_probability > 0.0
+    ):
+        drawn = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
+        if uniform(drawn[0]) < enrolment(traits, state, behaviour):
+            enrol(account, outcome, week, programme)
+    if channel >= 0 and uniform(contact_words[2]) < expected.opt_out:
+        account.consent[channel] = 0
+        outcome.opted_out = 1
+        post(
+            profile, log, traits.id,
+            np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, OPT_OUT, 0, channel, 0,
+        )  # fmt: skip
+    end_week(state, behaviour, words[2])
+    if not realised.survives:
+        leave(traits, state, account, profile, outcome, log, rules, key)
+    return kind if outcome.opened else -1
 
 
 @kernel
@@ -268,66 +508,43 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
     behaviour = rules.behaviour
     programme = rules.programme
     week = state.week
-    of_year = week % WEEKS_PER_YEAR
+    customer = state.prospect == 0
+    lives = customer and state.alive > 0
     channel = -1
+    opened = -1
     begin_week(state, behaviour)
-    if action > 0 and account.closed == 0:
+    if state.referrals > 0:
+        if programme.active and account.enrolled and programme.referral_points > 0:
+            grant(account, outcome, programme, week, state.referrals * programme.referral_points)
+        state.referrals = 0
+    contact_words = _NO_WORDS
+    if action > 0 and account.closed == 0 and customer:
         channel = rules.actions.channel[action]
         contact_words = block(key, traits.id, week, CONTACT_DRAW, 0, state.replica)
         open_offer(traits, state, account, profile, outcome, log, action, rules, contact_words)
-    if state.alive:
-        offer_kind = -1
-        strength = 0.0
-        if account.offer > 0 and account.offer_opened:
-            offer_kind = rules.offers.kind[account.offer - 1]
-            strength = rules.offers.strength[account.offer - 1]
-        stimulus = Stimulus(
-            rules.calendar.log_rate[of_year],
-            rules.calendar.spend[of_year],
-            offer_kind,
-            strength,
-            account.tier,
-            goal_progress(account, programme),
-            -1,
-            -1,
+    if not customer:
+        approach(traits, state, account, profile, outcome, log, rules, key)
+    elif lives:
+        opened = live(
+            traits, state, account, profile, outcome, log, channel, contact_words, rules, key
         )
-        expected = intensities(traits, state, stimulus, behaviour)
-        words = block(key, traits.id, week, WEEK, 0, state.replica)
-        realised = realise(expected, words[0], words[1])
-        for index in range(realised.purchases):
-            purchase(
-                traits, state, account, profile, outcome, log,
-                expected, week, index, realised.alive_fraction, rules, key,
-            )  # fmt: skip
-        if (
-            realised.purchases > 0
-            and programme.active
-            and account.points >= programme.points_price
-            and uniform(words[3]) < expected.use_points
-        ):
-            redeem_reward(
-                account, profile, outcome, log, traits.id,
-                np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, week, programme,
-            )  # fmt: skip
-            state.momentum += 1.0
-            state.recent_reward += 1.0
-        if outcome.opened:
-            state.fatigue += 1.0
-        if channel >= 0 and uniform(contact_words[2]) < expected.opt_out:
-            account.consent[channel] = 0
-            outcome.opted_out = 1
-            post(
-                profile, log, traits.id,
-                np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, OPT_OUT, 0, channel, 0,
-            )  # fmt: skip
-        end_week(state, behaviour, words[2])
-        if not realised.survives:
-            leave(traits, state, account, profile, outcome, log, rules, key)
+    number = np.int64(traits.id & np.uint64(0xFFFF))
+    if customer and account.closed == 0:
+        if behaviour.period_weeks > 0 and (week + number) % behaviour.period_weeks == 0:
+            renew(traits, state, account, profile, outcome, log, rules, key)
+        every = np.int64(behaviour.every_weeks)
+        if every > 0 and state.alive and (week + number) % every == 0:
+            survey(traits, state, profile, outcome, log, rules, key)
     if programme.active and account.enrolled:
         close_programme_week(
             account, profile, outcome, log, traits.id,
             np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, week, programme,
+            rules.filter, rules.margin_share / BASIS,
         )  # fmt: skip
+    if lives:
+        rewards = outcome.rewards + outcome.redeemed
+        live_through(traits, state, outcome, channel >= 0, opened, rewards, behaviour)
+        plugged_memory(state, outcome, behaviour.plugged)
     if account.offer > 0:
         account.offer_weeks_left -= 1
         if account.offer_weeks_left == 0 or account.offer_uses_left == 0 or account.closed:
@@ -336,5 +553,5 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
             account.offer_weeks_left = 0
             account.offer_opened = 0
             state.intends_redemption = 0
-    week_close(profile, rules.filter, week, rules.calendar.exposure[of_year])
+    week_close(profile, rules.filter, week, rules.calendar.exposure[week % WEEKS_PER_YEAR])
     state.week = week + 1

@@ -4,6 +4,7 @@ Sample means are compared within 5 standard errors: a false alarm in 2 million p
 """
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.behaviour import MECHANISMS as MECHANISM_NAMES
 from agents.behaviour import (
+    RESPONSE_FIELDS,
     Dynamics,
     Intensities,
     KindEffects,
@@ -29,7 +32,7 @@ from agents.rng import MAX_RATE, block, derive_seed
 
 KEY = derive_seed(4, "world")
 N = 100_000
-QUIET = Stimulus(0.0, 1.0, -1, 0.0, 0, 0.0, -1, -1)
+QUIET = Stimulus(0.0, 1.0, 0.0, -1, 0.0, -1, 0, 0, 0.0, 0, -1, -1)
 
 
 def customer() -> SimpleNamespace:
@@ -38,10 +41,14 @@ def customer() -> SimpleNamespace:
     for name, value in {
         "log_rate": math.log(0.8), "hazard": 0.05, "spend_mean": 3000, "spend_shape": 1.2,
         "response": 1.0, "openness": (0.3, 0.5, 0.2), "goal_gradient": 1.5,
-        "fatigue_sensitivity": 2.0, "redemption": 0.5,
+        "fatigue_sensitivity": 2.0, "redemption": 0.5, "price_sensitivity": 1.25,
+        "deal_learning": 1.0, "influence": 1.0, "category": (0.5, 0.25, 0.25, 0.0),
     }.items():  # fmt: skip
         traits[name] = value
-    for name in ("fatigue", "momentum", "recent_reward", "pull_forward", "alive"):
+    for name in (
+        "fatigue", "momentum", "recent_reward", "pull_forward", "alive", "tier_change", "buzz",
+        "defections", "satisfaction", "contact_weeks", "deals",
+    ):  # fmt: skip
         state[name] = 1
     return SimpleNamespace(traits=traits[0], state=state[0])
 
@@ -83,6 +90,20 @@ MECHANISMS = [
     ("fatigue_log_rate", -0.02, QUIET, "rate", math.exp(-0.04)),
     ("fatigue_log_hazard", 0.1, QUIET, "hazard", math.exp(0.2)),
     ("reward_log_hazard", -0.1, QUIET, "hazard", math.exp(-0.1)),
+    ("offer_log_rate", KindEffects(0.3), OFFERED._replace(offer_kind=0), "rate", math.exp(0.375)),
+    ("member_log_rate", 0.04, QUIET._replace(enrolled=1), "rate", math.exp(0.04)),
+    ("member_log_rate", 0.04, QUIET, "rate", 1.0),
+    ("tier_change_log_rate", 0.1, QUIET, "rate", math.exp(0.1)),
+    ("downgrade_log_hazard", 0.1, QUIET, "hazard", 1.0),
+    ("momentum_log_rate", 0.05, QUIET._replace(reward_ready=1), "rate", math.exp(0.1)),
+    ("deal_waiting", 0.5, QUIET, "rate", math.exp(-0.5 * 1.25 * (1.8 / 9 - 0.1))),
+    ("deal_waiting", 0.5, OFFERED._replace(offer_kind=0), "rate", 1.0),
+    ("competitor_log_rate", -0.1, QUIET._replace(competitor=2), "rate", math.exp(-0.25)),
+    ("competitor_log_hazard", 0.1, QUIET._replace(competitor=1), "hazard", math.exp(0.125)),
+    ("contact_log_hazard", 0.5, QUIET, "hazard", math.exp(0.5)),
+    ("satisfaction_log_hazard", -0.2, QUIET, "hazard", math.exp(-0.2)),
+    ("neighbour_log_rate", 0.01, QUIET, "rate", math.exp(0.01)),
+    ("contagion_log_hazard", 0.588, QUIET, "hazard", math.exp(0.588)),
 ]
 
 
@@ -92,6 +113,50 @@ def test_a_mechanism_moves_its_own_intensity_only(name, value, stimulus, intensi
     for field in ("rate", "hazard", "spend_mean"):
         expected = factor if field == intensity else 1.0
         assert getattr(on, field) / getattr(off, field) == pytest.approx(expected, rel=1e-12)
+
+
+def test_saturation_halves_what_the_firm_does_for_a_heavy_buyer_and_nothing_else() -> None:
+    centre = Dynamics(log_rate_centre=math.log(0.8) - 1.0)
+    stimulus = QUIET._replace(enrolled=1, season_log_rate=0.3)
+    effects = {"member_log_rate": 0.2, "neighbour_log_rate": 0.1}
+    full = expect(stimulus, centre, **effects)
+    half = expect(stimulus, centre, saturation=0.5, **effects)
+    assert half.rate / full.rate == pytest.approx(math.exp(-0.1), rel=1e-6)
+    none = expect(stimulus, centre, saturation=3.0, **effects)
+    assert none.rate / full.rate == pytest.approx(math.exp(-0.2), rel=1e-6)
+
+
+def test_a_category_offer_works_by_the_share_of_that_category() -> None:
+    three = Dynamics(categories=3)
+    offer = {"offer_log_rate": KindEffects(free_item=0.3)}
+    everywhere = expect(OFFERED, three, category_match=1.0, **offer).rate
+    for category, share in enumerate((0.5, 0.25, 0.25)):
+        narrow = expect(
+            OFFERED._replace(offer_category=category), three, category_match=1.0, **offer
+        )
+        assert narrow.rate / everywhere == pytest.approx(math.exp(0.3 * (3 * share - 1)), rel=1e-6)
+        blind = expect(OFFERED._replace(offer_category=category), three, **offer)
+        assert blind.rate == everywhere
+
+
+def test_switched_off_is_the_same_as_never_there() -> None:
+    everything = ResponseParameters(
+        offer_log_rate=KindEffects(0.3, 0.3, 0.3, 0.3), tier_log_rate=0.1, deal_waiting=0.3,
+        opt_out_per_contact=0.1, inattention=1.0, goal_gradient=0.2,
+    )  # fmt: skip
+    for name in MECHANISM_NAMES:
+        alone = everything.without(name)
+        for parameter, about in RESPONSE_FIELDS.items():
+            changed = getattr(alone, parameter) != getattr(everything, parameter)
+            assert not changed or about["mechanism"] == name
+    bare = behaviour_record(replace(everything, off=MECHANISM_NAMES), Dynamics())
+    silent = everything.without(*MECHANISM_NAMES)
+    assert bare.tobytes() == behaviour_record(silent, Dynamics()).tobytes()
+    assert (silent.inattention, silent.opt_out_per_contact) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="off='fatige' is no mechanism"):
+        ResponseParameters(off=("fatige",))
+    with pytest.raises(ValueError, match=r"plugged\.mood: no mechanism has it"):
+        ResponseParameters(plugged={"mood": 1.0})
 
 
 def test_season_drift_and_strength_act_on_the_log_scale() -> None:

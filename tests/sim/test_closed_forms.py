@@ -25,7 +25,7 @@ from agents.records import Customers
 from agents.rng import derive_seed
 from sim.engine import Engine
 from sim.offers import Offer, OfferBook
-from sim.programme import ProgrammeParameters
+from sim.programme import ProgrammeParameters, Reward
 from sim.week import World
 
 KEY = derive_seed(1, "world")
@@ -125,6 +125,7 @@ def twins(n: int = 200_000) -> Customers:
     customers.traits["hazard"] = 0.1
     customers.traits["openness"] = 0.4
     customers.traits["redemption"] = 0.0
+    customers.traits["price_sensitivity"] = 1.0
     customers.account["enrolled"] = 1
     return customers
 
@@ -143,7 +144,7 @@ def test_a_contacted_week_averages_to_its_intensities() -> None:
         ),
         Dynamics(close_account_probability=0.25),
         filter_from(MUSIC_STORE),
-        programme=ProgrammeParameters(active=True, points_price=100),
+        programme=ProgrammeParameters(active=True, rewards=(Reward("r", 100, 5.0),)),
         book=OfferBook(offers=(Offer("o", "discount", depth=0.1, cap=1000),)),
     )
     Engine(customers, world.rules(), KEY).advance(np.ones(customers.n, np.uint8))

@@ -12,7 +12,7 @@ from agents.customer import CustomerAgent
 from agents.records import ACCOUNT, PROFILE, STATE, TRAITS
 from agents.rng import derive_seed
 from sim.ledger import WeekTotals
-from sim.market import FirmView, LoyaltyMarket
+from sim.market import STOCKS, FirmView, LoyaltyMarket
 from sim.week import World
 
 KEY = derive_seed(6, "world")
@@ -37,7 +37,7 @@ def test_customers_are_a_mesa_agent_set_of_views_on_the_cohort(world: World, pop
     assert isinstance(agents, mesa.agent.AgentSet)
     assert agents is market.agents_by_type[CustomerAgent]
     assert len(agents) == 40
-    assert len({agent.unique_id for agent in market.agents}) == 41  # and the firm
+    assert len({agent.unique_id for agent in market.agents}) == 42  # and the firm and its rivals
     market.advance(8)
     cohort = market.customers
     assert agents.get("points") == cohort.account["points"].tolist()
@@ -50,10 +50,10 @@ def test_customers_are_a_mesa_agent_set_of_views_on_the_cohort(world: World, pop
 
 def test_agents_exist_in_engine_mode_once_asked_for(world: World, population) -> None:
     market = LoyaltyMarket(world, population(5), KEY)
-    assert len(market.agents) == 1
+    assert len(market.agents) == 2
     market.step()
     assert [agent.week for agent in market.customer_agents] == [1] * 5
-    assert len(market.agents) == 6
+    assert len(market.agents) == 7
 
 
 def test_an_unknown_field_of_a_customer_is_an_attribute_error(world: World, population) -> None:
@@ -70,7 +70,8 @@ def test_the_data_collector_has_a_row_of_totals_per_week(world: World, populatio
         market.step()
         spent.append(int(market.customers.outcome["gross"].sum()))
     frame = market.datacollector.get_model_vars_dataframe()
-    assert set(frame) == {"week", "liability", "open_commitment", *WeekTotals.__dataclass_fields__}
+    own = {"week", "revenue", "profit", "liability", "open_commitment", *STOCKS}
+    assert set(frame) == {*own, *WeekTotals.__dataclass_fields__}
     assert frame["week"].tolist() == list(range(6))
     assert frame["gross"].tolist() == spent
     assert frame["contacts"].iloc[0] == 225

@@ -83,8 +83,8 @@ def _effects(rest: Any, one: Mechanism, first: int, slot: int) -> Any:
     return combined
 
 
-def _memories(rest: Any, one: Mechanism, first: int, slot: int) -> Any:
-    remember = kernel(one.remember)  # type: ignore[type-var]
+def _memories(rest: Any, function: Callable[..., Any], first: int, slot: int) -> Any:
+    remember = kernel(function)
 
     @kernel
     def combined(state, outcome, parameters):  # type: ignore[no-untyped-def]
@@ -100,7 +100,7 @@ def _compose(mechanisms: tuple[Mechanism, ...]) -> tuple[Any, Any]:
     for one in mechanisms:
         effect = _effects(effect, one, first, slot)
         if one.remember is not None:
-            memory = _memories(memory, one, first, slot)
+            memory = _memories(memory, one.remember, first, slot)
             slot += 1
         first += len(one.parameters)
     return effect, memory

@@ -65,8 +65,8 @@ class OfferTask:
     worlds
         Worlds that differ in their response only; an episode lives in one of them, never told.
     pool
-        Customers who start episodes, all at one week, usually after a warm-up; those who have
-        closed their account are passed over.
+        Customers who start episodes, all at one week, usually after a warm-up; prospects and
+        those who have closed their account are passed over.
     constraints
         Masks always bind. The offer budget is shared by all rows of a vector environment, so a
         single customer's environment does without.
@@ -87,10 +87,17 @@ class OfferTask:
     def __post_init__(self) -> None:
         if not self.worlds:
             raise ValueError("worlds is empty: give at least one")
-        if not (self.pool.account["closed"] == 0).any():
+        if self.starts.size == 0:
             raise ValueError("pool has no customer with an open account")
         if self.horizon < 1:
             raise ValueError(f"horizon={self.horizon} must be at least 1")
+
+    @property
+    def starts(self) -> NDArray[np.intp]:
+        """Rows of the pool that episodes may start from."""
+        return np.flatnonzero(
+            (self.pool.account["closed"] == 0) & (self.pool.profile["joined"] >= 0)
+        )
 
 
 def make_pool(world: World, n: int, seed: int, warmup: int = WARMUP) -> Customers:
@@ -181,7 +188,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self._budget_refused = 0.0
         self._settled = np.zeros(num_envs, np.int64)
         self._weeks = 0
-        self._starts = np.flatnonzero(self.task.pool.account["closed"] == 0)
+        self._starts = self.task.starts
         start = np.full(num_envs, self._starts[0])
         # One engine per response world; rows are dealt to worlds once, by number.
         self._parts = [self._rows[at :: len(self._rules)] for at in range(len(self._rules))]

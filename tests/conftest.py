@@ -27,6 +27,12 @@ settings.register_profile("contracts", derandomize=True, deadline=None, max_exam
 settings.load_profile("contracts")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="accept the figures of this golden run"
+    )
+
+
 @pytest.fixture(scope="session")
 def world() -> World:
     """All that a customer alone does is on, all four kinds of offer, three tiers, a season."""

@@ -275,6 +275,7 @@ def draw_population(
         drift = np.zeros(n)
     traits["log_rate"] = log_rate
     customers.state["drift"] = drift
+    customers.state["habit"] = np.exp(log_rate + drift)  # visits as usual before week 0
     traits["hazard"] = (
         special.gammaincinv(p["dropout_shape"], special.ndtr(z(_HAZARD))) / p["dropout_rate"]
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from agents.compiled import kernel, parallel_kernel
 from agents.profile import expected_basket, expected_rate, p_alive, residual_value
 from agents.records import CHANNELS, KINDS, N_CHANNELS, N_KINDS, SECONDS_PER_WEEK
+from sim.points import reward_progress
 from sim.scenario import WEEKS_PER_YEAR
 from sim.week import Rules
 
@@ -46,10 +47,10 @@ FEATURES: tuple[Feature, ...] = (
     Feature("revenue_fast", "currency/week", 0, 1e6, 30, 45, "revenue of about 4 weeks"),
     Feature("revenue_slow", "currency/week", 0, 1e6, 30, 40, "revenue of about 26 weeks"),
     Feature("spend_trend", "ratio", 0, 20, 1.0, 0.7, "recent against longer revenue"),
-    Feature("rewards_worth", "rewards", 0, 1000, 0.7, 1.0, "points balance in rewards"),
+    Feature("rewards_worth", "rewards", 0, 1000, 0.7, 1.0, "points balance in cheapest rewards"),
     Feature("goal_progress", "share", 0, 1, 0.5, 0.35, "share of the next reward earned"),
     Feature("tier", "tier", 0, 6, 0.7, 0.8, "status"),
-    Feature("next_tier_gap", "share", 0, 1, 0.4, 0.35, "spend missing for the next tier"),
+    Feature("next_tier_gap", "share", 0, 1, 0.4, 0.35, "share missing for the next tier"),
     Feature("contacts_4", "contacts", 0, 4, 0.5, 0.8, "contacts of the last 4 weeks"),
     Feature("contacts_26", "contacts", 0, 26, 3, 4, "contacts of the last 26 weeks"),
     *(
@@ -114,8 +115,9 @@ def observe_row(profile, week, rules, budget_left, budget_refused, out):  # type
     out[13] = 0.0
     out[15] = 0.0
     if programme.active:
-        out[12] = profile.points / programme.points_price
-        out[13] = min(1.0, profile.points / programme.points_price)
+        if programme.n_rewards > 0:
+            out[12] = profile.points / programme.reward_price[0]
+        out[13] = reward_progress(profile.points, programme)
         if profile.tier + 1 < programme.n_tiers:
             goal = float(programme.threshold[profile.tier + 1])
             out[15] = min(1.0, max(0.0, (goal - profile.qualifying) / goal))

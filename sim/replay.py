@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from agents.compiled import parallel_kernel
 from agents.profile import JOIN, PURCHASE, fold, week_close
 from agents.records import ACCOUNT, LOG, OUTCOME, PROFILE, SECONDS_PER_WEEK
-from sim.programme import close_programme_week, qualify
+from sim.ledger import BASIS
+from sim.points import close_programme_week, points_for
 from sim.scenario import WEEKS_PER_YEAR
+from sim.tiers import qualify
 from sim.week import Rules
 
 
@@ -25,15 +27,17 @@ def _replay(  # type: ignore[no-untyped-def]
                 event = events[at]
                 fold(profile[row], event.kind, event.time, event.code, event.channel, event.amount)
                 if status_match and (event.kind == PURCHASE or event.kind == JOIN):
+                    programme = rules[0].programme
                     qualify(
-                        account[row], profile[row], silent[0],
-                        np.uint64(row), event.time, week, event.amount,
+                        account[row], profile[row], silent[0], np.uint64(row), event.time, week,
+                        programme, event.amount, points_for(event.amount, 0, programme),
                     )  # fmt: skip
                 at += 1
             if status_match:
                 close_programme_week(
                     account[row], profile[row], outcome[row], silent[0],
                     np.uint64(row), close - 1, week, rules[0].programme,
+                    rules[0].filter, rules[0].margin_share / BASIS,
                 )  # fmt: skip
             exposure = rules[0].calendar.exposure[week % WEEKS_PER_YEAR]
             week_close(profile[row], rules[0].filter, week, exposure)
@@ -58,14 +62,15 @@ def replay(
     rules
         Filter, calendar and programme.
     status_match
-        Derive qualifying spend and tier from the baskets themselves, that of joining included,
-        for a log from before the programme: members start in the tier their spend deserves, with
-        no points.
+        Derive what qualifies and the tier from the baskets themselves, that of joining included,
+        for a log from before the programme: members start in the tier they deserve, with no
+        points. Tiers by points earned take what was paid at the base tier's rate; tiers by
+        predicted value come from the reviews; a points balance starts at nothing.
 
     Returns
     -------
     profile, account
-        Shape (n,) each; accounts hold qualifying spend and tier where matched, else zeros.
+        Shape (n,) each; accounts hold what qualifies and the tier where matched, else zeros.
 
     Raises
     ------

@@ -16,10 +16,9 @@ from experiments.report.elements import (
     table,
     tag,
 )
+from experiments.report.programme import bonuses, earning, rewards, tiers
 from experiments.report.wording import (
     NOTHING,
-    compact,
-    count_of,
     currency_of,
     decimal,
     duration,
@@ -66,33 +65,11 @@ def tested(summary: Summary) -> Markup:
             "No programme runs: no points, no tiers."
             if programme.get("active") is False
             else f"The programme “{plain(programme.get('name'))}” runs in every case, so only the "
-            f"offers differ. It gives {count_of(programme.get('points_per_unit'), 'point')} per "
-            f"{currency or 'currency unit'} paid, usable after "
-            f"{count_of(programme.get('pending_weeks'), 'week')} and for "
-            f"{count_of(programme.get('expiry_quarters'), 'quarter')}; a reward takes "
-            f"{decimal(programme.get('points_price'))} points and costs "
-            f"{money(programme.get('reward_cost'), currency, 2)}."
+            f"offers differ. {earning(programme, currency)} {bonuses(programme)}"
         ),
         side_by_side(
-            table(
-                "Tiers",
-                [
-                    Column("Tier", "text"),
-                    Column("Spend needed", note="running and last 4 quarters"),
-                    Column("Points factor"),
-                ],
-                Group(
-                    "",
-                    [
-                        [
-                            plain(tier.get("name")),
-                            money(tier.get("threshold"), currency),
-                            f"× {compact(tier.get('multiplier'))}",
-                        ]
-                        for tier in rows(programme, "tiers")
-                    ],
-                ),
-            ),
+            rewards(programme, currency),
+            tiers(programme, currency),
             table(
                 "Offers",
                 [

@@ -101,11 +101,27 @@ def sample_summary() -> dict[str, Any]:
                 {"name": "silver", "threshold": 1800, "multiplier": 1.25},
                 {"name": "gold", "threshold": 3600, "multiplier": 1.5},
             ],
+            "tier_basis": "spend",
+            "window": "rolling",
+            "window_quarters": 5,
             "points_per_unit": 1.0,
-            "points_price": 500,
-            "reward_cost": 5.0,
+            "earn_on": "paid_before_redemption",
+            "rewards": [
+                {
+                    "name": "item",
+                    "points_price": 500,
+                    "unit_cost": 5.0,
+                    "voucher": False,
+                    "multiple": False,
+                }
+            ],
+            "redemption_weeks": 0,
             "expiry_quarters": 4,
             "pending_weeks": 1,
+            "challenge": None,
+            "streak": None,
+            "welcome_points": 0,
+            "referral_points": 0,
         },
         "offers": "offers.csv",
         "offer_table": [
@@ -321,6 +337,39 @@ def test_every_table_has_a_caption_and_scoped_heads(text: str, page: Page) -> No
     assert page.tags.count("figure") == page.tags.count("figcaption")
     for head in re.findall(r"<th\b[^>]*>", before_scripts):
         assert "scope=" in head
+
+
+def test_the_programme_is_described_as_it_was_run(page: Page) -> None:
+    assert "1 point per USD paid, vouchers counted as money, usable after 1 week and for 4 " in (
+        page.text
+    )
+    assert "Bonus points:" not in page.text
+    assert "running and last 4 quarters" in page.text
+    assert "Item" in page.row_heads
+    summary = sample_summary()
+    summary["programme"] |= {
+        "tier_basis": "points_earned",
+        "window": "calendar",
+        "earn_on": "shelf",
+        "rewards": [
+            {"name": "cashback", "points_price": 100, "unit_cost": 1.0, "voucher": True}
+            | {"multiple": True}
+        ],
+        "expiry_quarters": 0,
+        "challenge": {"purchases": 6, "weeks": 4, "points": 50},
+        "streak": {"weeks": 3, "points": 20},
+        "welcome_points": 100,
+    }
+    other = Page(render_report(summary)).text
+    assert "1 point per USD of the shelf price, usable after 1 week and for ever." in other
+    assert (
+        "Bonus points: 50 for 6 purchases within 4 weeks, 20 for a purchase in each of 3 weeks in "
+        "a row and 100 at enrolment."
+    ) in other
+    assert "voucher, several at once" in other
+    assert "Points to earnin the running year" in other
+    assert "1,800" in other
+    assert "$1,800" not in other
 
 
 def test_markup_in_the_data_stays_text() -> None:

@@ -1,287 +1,422 @@
-"""The programme's rules, one by one and against a reference written with lists."""
+"""The programme as data, and its rules together against a reference written with lists."""
 
+import itertools
 import math
+import random
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from agents.profile import PURCHASE, post
-from agents.records import ACCOUNT, LOG, LOT_SLOTS, OUTCOME, PROFILE
+from agents.profile import fold
+from agents.records import LOT_SLOTS, PROFILE
+from sim.points import goal_progress, reward_ready
 from sim.programme import (
+    Challenge,
     ProgrammeParameters,
+    Reward,
+    Streak,
     Tier,
-    close_programme_week,
-    earn,
-    goal_progress,
     programme_record,
-    qualify,
-    qualifying_spend,
-    redeem_reward,
-    tier_for,
 )
+from sim.tiers import qualifying
 
 QUARTER = 13
-THREE = (Tier("base", 0), Tier("silver", 100, 1.25), Tier("gold", 300, 1.5))
-
-
-class Member:
-    """One account under the compiled rules."""
-
-    def __init__(self, **rules: object) -> None:
-        self.parameters = ProgrammeParameters(active=True, **rules)
-        self.rules = programme_record(self.parameters)[0]
-        self._rows = [np.zeros(1, dtype) for dtype in (ACCOUNT, PROFILE, OUTCOME)]
-        self.account, self.profile, self.outcome = (row[0] for row in self._rows)
-        self.account["enrolled"] = 1
-        self._log = np.zeros(1, LOG)[0]
-
-    def spend(self, week: int, cents: int) -> None:
-        earn(self.account, self.outcome, self.rules, week, cents)
-        post(self.profile, self._log, np.uint64(0), 0, PURCHASE, 0, 0, cents)
-        qualify(self.account, self.profile, self._log, np.uint64(0), 0, week, cents)
-
-    def redeem(self, week: int) -> None:
-        redeem_reward(
-            self.account, self.profile, self.outcome, self._log, np.uint64(0), 0, week, self.rules
-        )
-
-    def close(self, week: int) -> None:
-        close_programme_week(
-            self.account, self.profile, self.outcome, self._log, np.uint64(0), 0, week, self.rules
-        )
-
-    def live(self, weeks: range) -> "Member":
-        for week in weeks:
-            self.close(week)
-        return self
-
-    def lots(self, week: int) -> list[int]:
-        """Points by quarter of maturity, oldest first."""
-        quarter = week // QUARTER
-        return [int(self.account["lots"][(quarter - age) % LOT_SLOTS]) for age in range(5, -1, -1)]
-
-
-@pytest.mark.parametrize("pending_weeks", range(4))
-@pytest.mark.parametrize("week", [0, 11, 12, 30])
-def test_points_are_spendable_at_the_close_of_the_week_they_stop_pending(
-    pending_weeks: int, week: int
-) -> None:
-    member = Member(pending_weeks=pending_weeks)
-    member.spend(week, 5000)
-    for now in range(week, week + pending_weeks):
-        member.close(now)
-        assert (member.account["points"], member.account["pending"].sum()) == (0, 50)
-    member.close(week + pending_weeks)
-    assert (member.account["points"], member.account["pending"].sum()) == (50, 0)
-
-
-@pytest.mark.parametrize("expiry_quarters", range(1, 6))
-@pytest.mark.parametrize("week", [0, 5, 12, 13, 40])
-def test_a_lot_expires_at_the_end_of_the_quarter_stated(expiry_quarters: int, week: int) -> None:
-    member = Member(pending_weeks=0, expiry_quarters=expiry_quarters)
-    member.spend(week, 5000)
-    last = (week // QUARTER + expiry_quarters + 1) * QUARTER - 1
-    member.live(range(week, last))
-    assert member.account["points"] == 50
-    member.close(last)
-    assert (member.account["points"], member.account["lots"].sum()) == (0, 0)
-    assert member.outcome["points_expired"] == 50
-    assert member.outcome["liability_change"] == 0
-
-
-def test_points_that_mature_in_the_next_quarter_expire_a_quarter_later() -> None:
-    member = Member(pending_weeks=1, expiry_quarters=1)
-    member.spend(12, 5000)
-    member.live(range(12, 3 * QUARTER - 1))
-    assert member.account["points"] == 50
-    member.close(3 * QUARTER - 1)
-    assert member.account["points"] == 0
-
-
-def test_a_reward_takes_the_oldest_points_first() -> None:
-    member = Member(pending_weeks=0, points_price=70, expiry_quarters=5)
-    for quarter, points in enumerate([50, 40, 30]):
-        member.spend(quarter * QUARTER, points * 100)
-        member.live(range(quarter * QUARTER, (quarter + 1) * QUARTER))
-    assert member.lots(3 * QUARTER) == [0, 0, 50, 40, 30, 0]
-    member.redeem(3 * QUARTER)
-    assert member.lots(3 * QUARTER) == [0, 0, 0, 20, 30, 0]
-    assert member.account["points"] == 50
-    assert member.outcome["reward_cost"] == 500
-
-
-def test_a_tier_rises_at_once_and_falls_only_when_its_quarter_ends() -> None:
-    member = Member(tiers=THREE)
-    member.spend(3, 9_999)
-    assert member.live(range(3, 4)).account["tier"] == 0
-    member.spend(4, 1)
-    assert member.live(range(4, 5)).account["tier"] == 1  # at the threshold, in mid-quarter
-    member.spend(5, 20_000)
-    assert member.live(range(5, 6)).account["tier"] == 2
-    # Spent in quarter 0: it counts in that quarter and the four after it.
-    member.live(range(6, 4 * QUARTER + 12))
-    assert member.account["tier"] == member.profile["tier"] == 2
-    assert qualifying_spend(member.account) == 30_000
-
-
-def test_spend_counts_in_its_quarter_and_the_four_after_it() -> None:
-    member = Member(tiers=THREE)
-    member.spend(3, 30_000)
-    last = 5 * QUARTER - 1
-    member.live(range(3, last))
-    assert (member.account["tier"], member.profile["qualifying"]) == (2, 30_000)
-    member.close(last)
-    assert (member.account["tier"], member.profile["qualifying"]) == (0, 0)
-
-
-def test_a_fall_waits_for_the_end_of_the_quarter() -> None:
-    member = Member(tiers=THREE)
-    member.account["tier"] = 2  # a status given, not earned
-    assert member.live(range(12)).account["tier"] == 2
-    member.close(12)
-    assert member.account["tier"] == 0
-
-
-@given(
-    st.integers(0, 10**7),
-    st.sampled_from([0.0, 0.001, 0.5, 1.0, 3.333, 13.0]),
-    st.sampled_from([0.0, 1.0, 1.25, 1.3333, 7.5]),
-)
-def test_earned_points_are_rounded_down(cents: int, per_unit: float, multiplier: float) -> None:
-    member = Member(points_per_unit=per_unit, tiers=(Tier("base", 0, multiplier),))
-    member.spend(0, cents)
-    exact = Fraction(cents, 100) * Fraction(str(per_unit)) * Fraction(str(multiplier))
-    assert member.account["pending"].sum() == math.floor(exact)
-
-
-def test_points_are_a_liability_from_the_moment_they_are_issued() -> None:
-    member = Member(points_price=300, reward_cost=5.0, breakage=0.3)
-    # 500 cents / 300 points × 0.7, in millionths of a cent
-    assert member.parameters.liability_per_point == 1_166_667
-    member.spend(0, 60_000)
-    assert member.outcome["liability_change"] == 600 * 1_166_667
-    member.live(range(2))
-    assert member.outcome["liability_change"] == 600 * 1_166_667
-    member.redeem(2)
-    assert member.outcome["liability_change"] == 300 * 1_166_667
-
-
-def test_progress_to_the_next_reward_runs_from_0_to_1() -> None:
-    member = Member(points_price=200)
-    for points, share in [(0, 0.0), (50, 0.25), (200, 1.0), (900, 1.0)]:
-        member.account["points"] = points
-        assert goal_progress(member.account, member.rules) == share
-    member.account["enrolled"] = 0
-    assert goal_progress(member.account, member.rules) == 0.0
+WEEKS = 3 * 52 + 1
+QUARTER_ENDS = set(range(QUARTER - 1, WEEKS, QUARTER))
+YEAR_ENDS = set(range(4 * QUARTER - 1, WEEKS, 4 * QUARTER))
+LATE = [end - weeks for end in sorted(QUARTER_ENDS) for weeks in range(3)]
 
 
 class Reference:
-    """The same rules with lists of (quarter or week, amount), nothing reused, nothing modular."""
+    """The same rules with lists of (when, amount), nothing reused, nothing modular."""
 
     def __init__(self, rules: ProgrammeParameters) -> None:
         self.rules = rules
-        self.pending: list[tuple[int, int]] = []
+        self.pending: list[tuple[int, int]] = []  # (week, points)
         self.lots: list[list[int]] = []  # [quarter of maturity, points]
-        self.spent: list[tuple[int, int]] = []
+        self.order: tuple[int, Reward, int] | None = None  # (week due, reward, units)
+        self.counted: list[tuple[int, int]] = []  # (week, amount towards a tier)
+        self.now = 0  # a balance or a predicted value
+        self.baskets = [0] * WEEKS  # purchases by week
+        self.streak: list[int] = []
         self.tier = 0
+        self.below: list[int] = []  # reviews in a row
+        self.tier_change = 0
+        self.earned = self.redeemed = self.expired = self.rewards = self.cost = self.voucher = 0
 
     @property
     def points(self) -> int:
         return sum(points for _, points in self.lots)
 
-    def spend(self, week: int, cents: int) -> None:
-        multiplier = Fraction(str(self.rules.tiers[self.tier].multiplier))
-        per_unit = Fraction(str(self.rules.points_per_unit))
-        self.pending.append((week, math.floor(Fraction(cents, 100) * per_unit * multiplier)))
-        self.spent.append((week // QUARTER, cents))
+    @property
+    def ordered(self) -> int:
+        return 0 if self.order is None else self.order[1].points_price * self.order[2]
 
-    def redeem(self) -> None:
-        due = self.rules.points_price
+    def grant(self, week: int, points: int) -> None:
+        self.pending.append((week, points))
+        self.earned += points
+
+    def spend(self, week: int, gross: int, discount: int, voucher: int) -> None:
+        rules = self.rules
+        base = {
+            "shelf": gross,
+            "paid_before_redemption": gross - discount,
+            "paid": gross - discount - voucher,
+        }[rules.earn_on]
+        multiplier = Fraction(str(rules.tiers[self.tier].multiplier))
+        per_unit = Fraction(str(rules.points_per_unit))
+        points = math.floor(Fraction(base, 100) * per_unit * multiplier)
+        self.grant(week, points)
+        self.counted.append((week, base if rules.tier_basis == "spend" else points))
+        self.baskets[week] += 1
+        if rules.challenge is not None and self.in_window(week) == rules.challenge.purchases:
+            self.grant(week, rules.challenge.points)
+
+    def in_window(self, week: int) -> int:
+        """Purchases in the challenge's window that holds the week."""
+        windows = range(0, WEEKS + 52, self.rules.challenge.weeks)
+        start, end = next(pair for pair in itertools.pairwise(windows) if pair[1] > week)
+        return sum(self.baskets[start:end])
+
+    def redeem(self, week: int, due: int) -> int:
+        affordable = [
+            reward
+            for reward in self.rules.rewards
+            if reward.points_price <= self.points and not (reward.voucher and due == 0)
+        ]
+        if self.order is not None or not affordable:
+            return 0
+        reward = max(affordable, key=lambda r: r.points_price)
+        worth = round(reward.unit_cost * 100)
+        units = 1
+        while (
+            reward.multiple
+            and reward.points_price * (units + 1) <= self.points
+            and not (reward.voucher and worth * (units + 1) > due)
+        ):
+            units += 1
+        if self.rules.redemption_weeks > 0:
+            self.order = (week + self.rules.redemption_weeks, reward, units)
+            return 0
+        cost = min(worth * units, due) if reward.voucher else worth * units
+        self.hand_out(reward, units, cost)
+        if not reward.voucher:
+            return 0
+        self.voucher += cost
+        return cost
+
+    def hand_out(self, reward: Reward, units: int, cost: int) -> None:
+        self.cost += cost
+        self.rewards += 1
+        due = reward.points_price * units
+        self.redeemed += due
+        self.lots.sort()
         for lot in self.lots:
             taken = min(due, lot[1])
             lot[1] -= taken
             due -= taken
+        assert due == 0
 
-    def close(self, week: int) -> None:
-        quarter = week // QUARTER
+    def close(self, week: int, predicted: float) -> None:
+        rules, quarter = self.rules, week // QUARTER
+        if rules.streak is not None:
+            self.streak = [*self.streak, week] if self.baskets[week] else []
+            if len(self.streak) == rules.streak.weeks:
+                self.grant(week, rules.streak.points)
+                self.streak = []
         for earned, points in self.pending:
-            if earned + self.rules.pending_weeks == week:
+            if earned + rules.pending_weeks == week:
                 self.lots.append([quarter, points])
-        self.pending = [p for p in self.pending if p[0] + self.rules.pending_weeks > week]
-        ends = week % QUARTER == QUARTER - 1
-        if ends:
-            self.lots = [lot for lot in self.lots if lot[0] + self.rules.expiry_quarters > quarter]
-            self.spent = [s for s in self.spent if s[0] + 4 > quarter]
-        total = self.qualifying
-        tier = max(at for at, t in enumerate(self.rules.tiers) if total >= t.threshold * 100)
-        if tier > self.tier or ends:
-            self.tier = tier
+        self.pending = [p for p in self.pending if p[0] + rules.pending_weeks > week]
+        if self.order is not None and self.order[0] == week:
+            _, reward, units = self.order
+            if self.points >= self.ordered:
+                self.hand_out(reward, units, round(reward.unit_cost * 100) * units)
+            self.order = None
+        if week in QUARTER_ENDS and rules.expiry_quarters > 0:
+            self.expire(quarter)
+        self.close_tier(week, predicted)
+
+    def expire(self, quarter: int) -> None:
+        earmarked = self.ordered if self.rules.expiry_spares_ordered else 0
+        for lot in sorted(self.lots):
+            if lot[0] + self.rules.expiry_quarters == quarter:
+                spared = min(lot[1], earmarked)
+                earmarked -= spared
+                self.expired += lot[1] - spared
+                lot[0], lot[1] = quarter - self.rules.expiry_quarters + 1, spared
+
+    def amount(self, week: int) -> int:
+        """What qualifies for a tier in the week."""
+        if self.rules.tier_basis in ("points_balance", "predicted_value"):
+            return self.now
+        if self.rules.window == "calendar":
+            first = max(start for start in range(0, week + 1, 4 * QUARTER))
+        else:
+            first = (week // QUARTER - self.rules.window_quarters + 1) * QUARTER
+        return sum(amount for when, amount in self.counted if first <= when)
+
+    def close_tier(self, week: int, predicted: float) -> None:
+        rules = self.rules
+        calendar = rules.window == "calendar"
+        review = week in (YEAR_ENDS if calendar else QUARTER_ENDS)
+        if rules.tier_basis == "points_balance":
+            self.now = self.points
+        if rules.tier_basis == "predicted_value" and review:
+            self.now = math.floor(predicted + 0.5)
+        # A rolling review judges the window of the quarter that begins.
+        amount = self.amount(week + 1 if review and not calendar else week)
+        unit = 100 if rules.tier_basis in ("spend", "predicted_value") else 1
+        deserved = max(at for at, t in enumerate(rules.tiers) if amount >= t.threshold * unit)
+        before = self.tier
+        if deserved > before:
+            self.tier = deserved
+        elif review and deserved < before and rules.downgrade != "none":
+            patience = rules.grace_reviews if rules.downgrade == "grace" else 0
+            self.below.append(week)
+            if len(self.below) > patience:
+                self.tier = before - 1 if rules.soft_landing else deserved
+        elif review:
+            self.below = []
+        self.tier_change = (self.tier > before) - (self.tier < before)
+        if self.tier_change != 0:
+            self.below = []
 
     @property
-    def qualifying(self) -> int:
-        return sum(cents for _, cents in self.spent)
+    def progress(self) -> float:
+        free = max(0, self.points - self.ordered)
+        prices = [reward.points_price for reward in self.rules.rewards]
+        beyond = [price for price in prices if price > free]
+        return free / min(beyond) if beyond else float(bool(prices))
 
 
-@given(
-    st.dictionaries(
-        st.integers(0, 110),
-        st.tuples(st.lists(st.integers(0, 20_000), max_size=3), st.booleans()),
-        max_size=40,
-    ),
-    st.integers(0, 3),
-    st.integers(1, 5),
-    st.sampled_from([1, 30, 150]),
+ITEM = Reward("item", 70, 0.7)
+ITEMS = (
+    (),
+    (ITEM,),
+    (Reward("items", 40, 0.4, multiple=True),),
+    (Reward("small", 20, 0.0, multiple=True), ITEM, Reward("big", 400, 9.0)),
 )
-def test_any_history_gives_what_the_reference_gives(history, pending, expiry, price) -> None:
-    rules = {
-        "pending_weeks": pending, "expiry_quarters": expiry, "points_price": price,
-        "points_per_unit": 1.5, "tiers": THREE,
-    }  # fmt: skip
-    member = Member(**rules)
+CATALOGUES = (
+    *ITEMS[1:],
+    (Reward("voucher", 100, 1.0, voucher=True),),
+    (Reward("cashback", 30, 0.35, voucher=True, multiple=True),),
+    (ITEM, Reward("vouchers", 150, 2.5, voucher=True, multiple=True)),
+    (Reward("voucher", 60, 9.0, voucher=True), Reward("items", 90, 1.0, multiple=True)),
+)
+LADDERS = (
+    (Tier("base", 0, 1.1),),
+    (Tier("base", 0), Tier("silver", 100, 1.25), Tier("gold", 300, 1.5)),
+    (Tier("base", 0), Tier("silver", 200), Tier("gold", 500), Tier("black", 2000, 2.5)),
+)
+
+
+def any_programme(draw: random.Random) -> dict[str, object]:
+    """Every option as likely as its alternatives, which hypothesis alone would not give."""
+    redemption_weeks = draw.choice([0, 0, 0, 1, 2, 3])
+    challenge = Challenge(draw.randint(1, 6), draw.randint(1, 9), 17)
+    return {
+        "points_per_unit": draw.choice([0.3, 1.0, 1.5]),
+        "earn_on": draw.choice(["shelf", "paid_before_redemption", "paid"]),
+        "pending_weeks": draw.randint(0, 3),
+        "expiry_quarters": draw.choice([0, 1, 1, 2, 2, 3, 4, 5]),
+        "rewards": draw.choice(CATALOGUES if redemption_weeks == 0 else ITEMS),
+        "redemption_weeks": redemption_weeks,
+        "expiry_spares_ordered": draw.choice([False, True]),
+        "tiers": draw.choice(LADDERS),
+        "tier_basis": draw.choice(["spend", "points_earned", "points_balance", "predicted_value"]),
+        "window": draw.choice(["rolling", "calendar"]),
+        "window_quarters": draw.randint(1, 5),
+        "downgrade": draw.choice(["none", "immediate", "grace"]),
+        "grace_reviews": draw.randint(1, 3),
+        "soft_landing": draw.choice([False, True]),
+        "challenge": draw.choice([None, challenge]),
+        "streak": draw.choice([None, Streak(draw.randint(2, 4), 23)]),
+    }
+
+
+class Stretch(NamedTuple):
+    """Some weeks of the same habit."""
+
+    weeks: range
+    baskets: int
+    cents: int
+    discount: float
+    redeems: bool
+    dead_odds: float
+
+
+def any_history(draw: random.Random) -> list[Stretch]:
+    """Stretches that may overlap; many begin shortly before a quarter ends."""
+    stretches = []
+    for _ in range(draw.randint(2, 8)):
+        start = draw.choice([draw.randrange(WEEKS), draw.choice(LATE)])
+        stretches.append(
+            Stretch(
+                range(start, start + draw.choice([1, 2, 5, 13, 20])),
+                draw.randint(1, 3),
+                draw.choice([draw.randrange(20_000), draw.randrange(3_000)]),
+                draw.choice([0.0, 0.1, 1.0]),
+                draw.choice([False, True]),
+                draw.choice([0.0, 0.5, 4.0, 100.0]),
+            )
+        )
+    return stretches
+
+
+@settings(max_examples=400)
+@given(st.integers(0, 2**64 - 1))
+def test_any_history_under_any_programme_gives_what_the_reference_gives(enrolled, luck) -> None:
+    draw = random.Random(luck)
+    rules, stretches = any_programme(draw), any_history(draw)
+    note(f"{rules=}\n{stretches=}")
+    member = enrolled(**rules)
     reference = Reference(member.parameters)
-    for week in range(111):
-        baskets, wants_reward = history.get(week, ([], False))
-        for cents in baskets:
-            member.spend(week, cents)
-            reference.spend(week, cents)
-        if wants_reward and reference.points >= price:
-            member.redeem(week)
-            reference.redeem()
+    profile = member.profile
+    profile["effective_repeats"], profile["exposure"], profile["age"] = 10, 10, 10
+    seen = np.zeros(1, PROFILE)[0]  # what the events alone tell
+    member.log["room"] = 1
+    for week in range(WEEKS):
+        for stretch in stretches:
+            if week not in stretch.weeks:
+                continue
+            profile["dead_odds"] = stretch.dead_odds
+            for basket in range(stretch.baskets):
+                cents = stretch.cents
+                discount = round(cents * stretch.discount)
+                redeem = stretch.redeems and basket == 0
+                assert reward_ready(member.account, member.rules) == (
+                    reference.order is None
+                    and any(r.points_price <= reference.points for r in member.parameters.rewards)
+                )
+                voucher = reference.redeem(week, cents - discount) if redeem else 0
+                assert member.spend(week, cents, discount, redeem) == voucher
+                reference.spend(week, cents, discount, voucher)
+        predicted = member.predicted_value()
         member.close(week)
-        reference.close(week)
-        account, profile = member.account, member.profile
+        reference.close(week, predicted)
+        for event in member.events():
+            fold(seen, *(event[name] for name in ("kind", "time", "code", "channel", "amount")))
+        compare(member, reference, week)
+        for name in ("points", "qualifying", "tier", "repeats"):
+            assert seen[name] == profile[name], name
+
+
+def compare(member, reference: Reference, week: int) -> None:
+    """The state after a week, and what all weeks so far brought."""
+    account, profile, outcome = member.account, member.profile, member.outcome
+    rules, points = member.parameters, reference.points
+    if rules.expiry_quarters > 0:
         by_quarter = [0] * LOT_SLOTS
-        for quarter, points in reference.lots:
-            by_quarter[quarter - week // QUARTER + LOT_SLOTS - 1] += points
+        for quarter, lot in reference.lots:
+            if lot > 0:
+                by_quarter[quarter - week // QUARTER + LOT_SLOTS - 1] += lot
         assert member.lots(week) == by_quarter
-        assert account["points"] == profile["points"] == reference.points
-        assert account["pending"].sum() == sum(points for _, points in reference.pending)
-        assert account["tier"] == profile["tier"] == reference.tier
-        assert qualifying_spend(account) == profile["qualifying"] == reference.qualifying
+    else:
+        assert list(account["lots"]) == [points, 0, 0, 0, 0, 0]
+    assert account["points"] == profile["points"] == points
+    assert account["pending"].sum() == sum(pending for _, pending in reference.pending)
+    assert account["ordered"] == reference.ordered
+    assert account["tier"] == profile["tier"] == reference.tier
+    assert outcome["tier_change"] == reference.tier_change
+    assert account["grace"] == len(reference.below)
+    assert account["streak"] == len(reference.streak)
+    ends = week in (YEAR_ENDS if rules.window == "calendar" else QUARTER_ENDS)
+    amount = reference.amount(week + 1 if ends else week)
+    assert qualifying(account) == profile["qualifying"] == amount
+    progress = reference.progress
+    if rules.challenge is not None:
+        asked = rules.challenge.purchases
+        ended = week + 1 in range(0, WEEKS + 1, rules.challenge.weeks)
+        done = 0 if ended else min(asked, reference.in_window(week))
+        assert account["challenge"] == done
+        if done < asked:
+            progress = max(progress, done / asked)
+    assert goal_progress(account, member.rules) == progress
+    for name in ("earned", "redeemed", "expired"):
+        assert outcome[f"points_{name}"] == getattr(reference, name), name
+    assert outcome["reward_cost"] == reference.cost
+    assert outcome["voucher"] == reference.voucher
+    assert outcome["rewards"] == reference.rewards % 256
+    outstanding = points + account["pending"].sum(dtype=np.int64)
+    assert outcome["liability_change"] == outstanding * rules.liability_per_point
 
 
-def test_the_highest_tier_reached_counts_from_its_threshold_on() -> None:
-    rules = programme_record(ProgrammeParameters(active=True, tiers=THREE))[0]
-    spends = [0, 9_999, 10_000, 29_999, 30_000, 10**9]
-    assert [tier_for(spend, rules) for spend in spends] == [0, 0, 1, 1, 2, 2]
+def test_the_cost_of_a_point_is_that_of_the_dearest_reward() -> None:
+    """Prudent: customers may spend every point on the reward that costs the firm most per point."""
+    rewards = (Reward("a", 100, 0.5), Reward("b", 200, 3.0), Reward("c", 500, 5.0))
+    programme = ProgrammeParameters(rewards=rewards, breakage=0.2)
+    assert programme.point_cost == 1.5
+    assert programme.liability_per_point == 1_200_000
+    assert ProgrammeParameters(rewards=()).point_cost == 0.0
+
+
+def test_thresholds_are_money_or_points_as_the_basis_has_it() -> None:
+    tiers = (Tier("base", 0), Tier("top", 12.5))
+    for basis, threshold in [
+        ("spend", 1250),
+        ("points_earned", 13),  # 12 points do not reach it
+        ("points_balance", 13),
+        ("predicted_value", 1250),
+    ]:
+        record = programme_record(ProgrammeParameters(tiers=tiers, tier_basis=basis))
+        assert record["threshold"][0, 1] == threshold
 
 
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
+        ({"points_per_unit": -1.0}, r"points_per_unit=-1.0 is outside \[0.0, 1000.0\]"),
+        ({"points_per_unit": 101.0}, r"points_per_unit x multiplier of tier base=101.0 is outside"),
+        ({"earn_on": "gross"}, r"earn_on='gross': choose one of \('shelf', "),
         ({"pending_weeks": 4}, r"pending_weeks=4 is outside \[0, 3\]"),
-        ({"expiry_quarters": 6}, r"expiry_quarters=6 is outside \[1, 5\]"),
-        ({"points_price": 0}, r"points_price=0 is outside \[1, 10000000\]"),
+        ({"expiry_quarters": 6}, r"expiry_quarters=6 is outside \[0, 5\]"),
+        ({"redemption_weeks": 4}, r"redemption_weeks=4 is outside \[0, 3\]"),
         ({"breakage": 1.2}, r"breakage=1.2 is outside \[0.0, 1.0\]"),
         ({"tiers": (Tier("a", 5),)}, r"thresholds=\[5\] must start at 0 and rise"),
         ({"tiers": (Tier("a", 0), Tier("b", 9), Tier("c", 9))}, r"must start at 0 and rise"),
-        ({"tiers": (Tier("a", 0, -1.0),)}, r"multiplier of tier a=-1.0 is outside"),
         ({"tiers": ()}, r"number of tiers=0 is outside \[1, 6\]"),
+        ({"tier_basis": "points"}, r"tier_basis='points': choose one of \('spend', "),
+        ({"window": "year"}, r"window='year': choose one of \('rolling', 'calendar'\)"),
+        ({"window_quarters": 0}, r"window_quarters=0 is outside \[1, 5\]"),
+        ({"downgrade": "soft"}, r"downgrade='soft': choose one of \('none', "),
+        ({"grace_reviews": 9}, r"grace_reviews=9 is outside \[1, 8\]"),
+        ({"welcome_points": -1}, r"welcome_points=-1 is outside \[0, 1000000\]"),
+        ({"referral_points": 10**7}, r"referral_points=10000000 is outside \[0, 1000000\]"),
+        ({"rewards": (ITEM,) * 5}, r"number of rewards=5 is outside \[0, 4\]"),
+        ({"rewards": (ITEM, ITEM)}, r"points_price of the rewards=\[70, 70\] must rise"),
+        ({"rewards": (ITEM, Reward("b", 9, 1.0))}, r"rewards=\[70, 9\] must rise"),
+        (
+            {"rewards": (Reward("v", 9, 1.0, voucher=True),), "redemption_weeks": 2},
+            r"redemption_weeks=2 must be 0 for vouchers \['v'\]",
+        ),
     ],
 )
 def test_rules_out_of_range_are_named(rules, message) -> None:
     with pytest.raises(ValueError, match=message):
         ProgrammeParameters(**rules)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Reward("mug", 0, 1.0), r"points_price of reward mug=0 is outside \[1, 10000000\]"),
+        (lambda: Reward("mug", 5, -1.0), r"unit_cost of reward mug=-1.0 is outside \[0.0, "),
+        (lambda: Reward("off", 5, 0.0, voucher=True), r"reward off=0.0 is outside \[0.01, "),
+        (lambda: Tier("a", -1.0), r"threshold of tier a=-1.0 is outside \[0.0, "),
+        (lambda: Tier("a", math.nan), r"threshold of tier a=nan is outside"),
+        (lambda: Tier("a", 0, -1.0), r"multiplier of tier a=-1.0 is outside \[0.0, 100.0\]"),
+        (lambda: Challenge(51, 4, 9), r"challenge.purchases=51 is outside \[1, 50\]"),
+        (lambda: Challenge(5, 53, 9), r"challenge.weeks=53 is outside \[1, 52\]"),
+        (lambda: Challenge(5, 4, -9), r"challenge.points=-9 is outside \[0, 1000000\]"),
+        (lambda: Streak(1, 9), r"streak.weeks=1 is outside \[2, 52\]"),
+        (lambda: Streak(4, -1), r"streak.points=-1 is outside \[0, 1000000\]"),
+    ],
+)
+def test_a_part_out_of_range_is_named(make, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -9,6 +9,7 @@ from agents.profile import JOIN, PURCHASE, QUALIFY, TIER, EventKind, fold, week_
 from agents.records import EVENT, PROFILE, SECONDS_PER_WEEK, Customers
 from agents.rng import derive_seed
 from sim.market import FirmView, LoyaltyMarket
+from sim.programme import Tier
 from sim.replay import replay
 from sim.week import World
 
@@ -121,6 +122,28 @@ def test_status_match_counts_the_basket_of_joining(world: World) -> None:
     events["amount"] = 50_000
     profile, account = replay(events, 1, 5, world.rules(), status_match=True)
     assert (profile["revenue"], profile["qualifying"], account["tier"]) == (50_000, 50_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("basis", "amount", "tier"),
+    [("points_earned", 751, 1), ("points_balance", 0, 0), ("predicted_value", None, 1)],
+)
+def test_status_match_follows_the_basis_of_the_tiers(world: World, basis, amount, tier) -> None:
+    """Points at the base tier's rate on what was paid; a prediction by the reviews alone."""
+    tiers = (Tier("base", 0, 1.5), Tier("silver", 100, 9.0), Tier("gold", 800, 9.0))
+    programme = replace(world.programme, tiers=tiers, tier_basis=basis)
+    rules = world._replace(programme=programme).rules()
+    events = np.zeros(2, EVENT)
+    events["kind"] = JOIN, PURCHASE
+    events["amount"] = 20_100, 30_000
+    events["time"] = 0, 3 * SECONDS_PER_WEEK
+    profile, account = replay(events, 1, 12, rules, status_match=True)
+    assert (profile["qualifying"], account["tier"]) == ((amount, tier) if amount else (0, 0))
+    profile, account = replay(events, 1, 13, rules, status_match=True)
+    assert profile["qualifying"] == account["qualifying"].sum()
+    assert amount is None or profile["qualifying"] == amount
+    assert account["tier"] == profile["tier"] == tier
+    assert not account["points"].any()
 
 
 def test_without_a_programme_there_is_no_status_to_match(recorded, world: World) -> None:

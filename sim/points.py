@@ -64,10 +64,11 @@ def grant(account, outcome, programme, week, points):  # type: ignore[no-untyped
 
 @kernel
 def points_for(base, tier, programme):  # type: ignore[no-untyped-def]
-    """Points on minor units of the base, times the tier's multiplier, rounded down."""
-    return (np.int64(base) * programme.points_per_unit * programme.multiplier[tier]) // (
-        100 * 1000 * BASIS
-    )
+    """Points of a purchase: on its base in minor units and for itself, times the tier's
+    multiplier, rounded down.
+    """
+    milli = np.int64(base) * programme.points_per_unit + programme.points_per_purchase * 100_000
+    return (milli * programme.multiplier[tier]) // (100 * 1000 * BASIS)
 
 
 @kernel

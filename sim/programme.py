@@ -121,6 +121,8 @@ class ProgrammeParameters:
     ----------
     points_per_unit
         Points per currency unit of the base, before the tier's multiplier; rounded down.
+    points_per_purchase
+        Points for a purchase or visit whatever it costs, before the tier's multiplier: a stamp.
     earn_on
         Base of points and of tiers by spend: ``shelf`` price; ``paid_before_redemption``, after
         an offer's discount; ``paid``, after discount and vouchers.
@@ -166,6 +168,7 @@ class ProgrammeParameters:
     name: str = "no_programme"
     active: bool = False
     points_per_unit: float = 1.0
+    points_per_purchase: int = 0
     earn_on: EarnOn = "paid_before_redemption"
     pending_weeks: int = 1
     expiry_quarters: int = 4
@@ -191,6 +194,7 @@ class ProgrammeParameters:
         _check_choice("window", self.window, Window)
         _check_choice("downgrade", self.downgrade, Downgrade)
         check_range("points_per_unit", self.points_per_unit, 0.0, 1000.0)
+        check_range("points_per_purchase", self.points_per_purchase, 0, 10_000)
         check_range("pending_weeks", self.pending_weeks, 0, PENDING_SLOTS - 1)
         check_range("expiry_quarters", self.expiry_quarters, 0, LOT_SLOTS - 1)
         check_range("redemption_weeks", self.redemption_weeks, 0, 3)
@@ -244,6 +248,7 @@ PROGRAMME = record_dtype(
         Field("falls", "u1", (), "flag", "tiers fall"),
         Field("soft_landing", "u1", (), "flag", "one tier a review at most"),
         Field("points_per_unit", "i8", (), "milli points", "per currency unit"),
+        Field("points_per_purchase", "i8", (), "points", "per purchase"),
         Field("earn_on", "i8", (), "", "index into EarnOn"),
         Field("pending_weeks", "i8", (), "weeks", "until points are spendable"),
         Field("expiry_quarters", "i8", (), "quarters", "life of a lot, 0 = for ever"),
@@ -271,6 +276,7 @@ PROGRAMME = record_dtype(
 )
 
 _AS_THEY_ARE = (
+    "points_per_purchase",
     "active",
     "expiry_spares_ordered",
     "soft_landing",

@@ -30,7 +30,7 @@ from envs.constraints import ConstraintParameters, ContactCap, OfferBudget
 from envs.features import FEATURES, N_FEATURES, VALUE_WEEKS, observe
 from policies.values import ValueHeads
 from sim.offers import Offer, OfferBook
-from sim.programme import ProgrammeParameters, Tier
+from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
 from sim.scenario import SeasonParameters
 from sim.week import World
 
@@ -212,8 +212,9 @@ def write_bundle(
         "value_weeks": VALUE_WEEKS,
         "programme": dataclasses.asdict(world.programme),
         "offers": dataclasses.asdict(world.book),
+        "categories": list(world.categories),
         "season": dataclasses.asdict(world.season),
-        "filter": dataclasses.asdict(world.filter),
+        "filter": dataclasses.asdict(world.effective().filter),
         "contribution_margin": world.contribution_margin,
         "constraints": dataclasses.asdict(constraints),
         "facts": dict(facts),
@@ -245,6 +246,10 @@ class Bundle:
 def _world(manifest: Mapping[str, Any]) -> World:
     programme = dict(manifest["programme"])
     programme["tiers"] = tuple(Tier(**tier) for tier in programme["tiers"])
+    programme["rewards"] = tuple(Reward(**reward) for reward in programme["rewards"])
+    for name, kind in (("challenge", Challenge), ("streak", Streak)):
+        if programme[name] is not None:
+            programme[name] = kind(**programme[name])
     book = dict(manifest["offers"])
     book["offers"] = tuple(Offer(**offer) for offer in book["offers"])
     book["channels"] = tuple(book["channels"])
@@ -256,6 +261,7 @@ def _world(manifest: Mapping[str, Any]) -> World:
         ProgrammeParameters(**programme),
         OfferBook(**book),
         manifest["contribution_margin"],
+        categories=tuple(manifest["categories"]),
     )
 
 

@@ -69,7 +69,8 @@ class Reference:
         }[rules.earn_on]
         multiplier = Fraction(str(rules.tiers[self.tier].multiplier))
         per_unit = Fraction(str(rules.points_per_unit))
-        points = math.floor(Fraction(base, 100) * per_unit * multiplier)
+        base_points = Fraction(base, 100) * per_unit + rules.points_per_purchase
+        points = math.floor(base_points * multiplier)
         self.grant(week, points)
         self.counted.append((week, base if rules.tier_basis == "spend" else points))
         self.baskets[week] += 1
@@ -220,7 +221,8 @@ def any_programme(draw: random.Random) -> dict[str, object]:
     redemption_weeks = draw.choice([0, 0, 0, 1, 2, 3])
     challenge = Challenge(draw.randint(1, 6), draw.randint(1, 9), 17)
     return {
-        "points_per_unit": draw.choice([0.3, 1.0, 1.5]),
+        "points_per_unit": draw.choice([0.0, 0.3, 1.0, 1.5]),
+        "points_per_purchase": draw.choice([0, 0, 7]),
         "earn_on": draw.choice(["shelf", "paid_before_redemption", "paid"]),
         "pending_weeks": draw.randint(0, 3),
         "expiry_quarters": draw.choice([0, 1, 1, 2, 2, 3, 4, 5]),
@@ -371,6 +373,7 @@ def test_thresholds_are_money_or_points_as_the_basis_has_it() -> None:
     ("rules", "message"),
     [
         ({"points_per_unit": -1.0}, r"points_per_unit=-1.0 is outside \[0.0, 1000.0\]"),
+        ({"points_per_purchase": -1}, r"points_per_purchase=-1 is outside \[0, 10000\]"),
         ({"points_per_unit": 101.0}, r"points_per_unit x multiplier of tier base=101.0 is outside"),
         ({"earn_on": "gross"}, r"earn_on='gross': choose one of \('shelf', "),
         ({"pending_weeks": 4}, r"pending_weeks=4 is outside \[0, 3\]"),

@@ -92,6 +92,7 @@ class ResponseParameters:
     downgrade_log_hazard: float = _switched("tier_change", -2, 2)
     tier_change_weeks: float = _scale("tier_change", 0.1, 520, 13.0)
     goal_gradient: float = _switched("goal_gradient", -2, 2)
+    goal_gradient_shape: int = _scale("goal_gradient", 1, 8, 1)
     momentum_log_rate: float = _switched("momentum", -2, 2)
     momentum_weeks: float = _scale("momentum", 0.1, 520, 2.0)
     saturation: float = _switched("saturation", 0, 5)
@@ -276,7 +277,9 @@ _MEMORIES = (
 )
 _BY_KIND = ("offer_log_rate", "basket_uplift", "redemption_logit")
 _EFFECTS = tuple(
-    name for name in RESPONSE_FIELDS if name not in _BY_KIND and not name.endswith("_weeks")
+    name
+    for name in RESPONSE_FIELDS
+    if name not in (*_BY_KIND, "goal_gradient_shape") and not name.endswith("_weeks")
 )
 _OWN = (
     "drift_keep",
@@ -296,6 +299,7 @@ BEHAVIOUR = record_dtype(
         *(Field(name, "f8", (), "", "see Dynamics") for name in _OWN),
         *(Field(name, "f8", (), "", "see SurveyParameters") for name in _SURVEY),
         Field("contact_weeks", "i8", (), "weeks", "that a contact raises churn"),
+        Field("goal_gradient_shape", "i8", (), "", "power of the progress towards a goal"),
         Field("deal_prior_weeks", "f8", (), "weeks", "weight of the prior belief about deals"),
         Field("offer_log_rate", "f8", (N_KINDS,), "log", "mean effect of an opened offer"),
         Field("basket_uplift", "f8", (N_KINDS,), "log", "effect of an opened offer on baskets"),
@@ -319,7 +323,7 @@ def behaviour_record(response: ResponseParameters, dynamics: Dynamics) -> NDArra
     for label in _MEMORIES:
         weeks = f"{label}_weeks"
         record[f"{label}_keep"] = math.exp(-1.0 / getattr(response, weeks))
-    for name in (*_EFFECTS, "contact_weeks", "deal_prior_weeks"):
+    for name in (*_EFFECTS, "contact_weeks", "deal_prior_weeks", "goal_gradient_shape"):
         record[name] = getattr(response, name)
     for name in _BY_KIND:
         record[name][0] = getattr(response, name).values
@@ -392,7 +396,9 @@ def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-
         behaviour.member_log_rate * stimulus.enrolled
         + behaviour.tier_log_rate * stimulus.tier
         + behaviour.tier_change_log_rate * state.tier_change
-        + behaviour.goal_gradient * traits.goal_gradient * stimulus.goal_progress
+        + behaviour.goal_gradient
+        * traits.goal_gradient
+        * closeness(stimulus.goal_progress, behaviour)
         + behaviour.momentum_log_rate * (state.momentum + stimulus.reward_ready)
     )
     spend = traits.spend_mean * stimulus.season_spend
@@ -441,6 +447,15 @@ def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-
         behaviour.opt_out_per_contact * (1.0 + state.fatigue),
         behaviour.points_use_probability,
     )
+
+
+@kernel
+def closeness(progress, behaviour):  # type: ignore[no-untyped-def]
+    """Pull of a goal: progress (0-1) to the power of the gradient's shape; 1 is a straight line."""
+    pull = progress
+    for _ in range(behaviour.goal_gradient_shape - 1):
+        pull *= progress
+    return pull
 
 
 @kernel

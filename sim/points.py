@@ -28,10 +28,17 @@ def reward_progress(points, programme):  # type: ignore[no-untyped-def]
 
 @kernel
 def goal_progress(account, programme):  # type: ignore[no-untyped-def]
-    """Share of the way to the nearest goal, 0 to 1: the next reward or the running challenge."""
+    """Share of the way to the nearest goal, 0 to 1: the next reward or the running challenge.
+
+    A reward that can be had is no goal any more.
+    """
     if programme.active == 0 or account.enrolled == 0:
         return 0.0
-    progress = reward_progress(max(np.int64(0), spendable(account)), programme)
+    points = max(np.int64(0), spendable(account))
+    progress = reward_progress(points, programme)
+    if progress == 1.0:  # all can be had: the way to one more of the dearest
+        dearest = programme.reward_price[programme.n_rewards - 1]
+        progress = (points % dearest) / dearest
     if account.challenge < programme.challenge_purchases:
         progress = max(progress, account.challenge / programme.challenge_purchases)
     return progress

@@ -51,6 +51,7 @@ def world() -> World:
             tier_change_log_rate=0.1,
             downgrade_log_hazard=0.2,
             goal_gradient=0.2,
+            goal_gradient_shape=2,
             momentum_log_rate=0.05,
             saturation=0.3,
             pull_forward=0.05,

@@ -85,6 +85,7 @@ MECHANISMS = [
     ("tier_log_rate", 0.1, QUIET._replace(tier=2), "rate", math.exp(0.2)),
     ("tier_log_hazard", -0.1, QUIET._replace(tier=2), "hazard", math.exp(-0.2)),
     ("goal_gradient", 0.2, QUIET._replace(goal_progress=0.5), "rate", math.exp(0.15)),
+    ("goal_gradient_shape", 3, QUIET._replace(goal_progress=0.5), "rate", 1.0),
     ("momentum_log_rate", 0.05, QUIET, "rate", math.exp(0.05)),
     ("pull_forward", 0.05, QUIET, "rate", math.exp(-0.05)),
     ("fatigue_log_rate", -0.02, QUIET, "rate", math.exp(-0.04)),
@@ -113,6 +114,15 @@ def test_a_mechanism_moves_its_own_intensity_only(name, value, stimulus, intensi
     for field in ("rate", "hazard", "spend_mean"):
         expected = factor if field == intensity else 1.0
         assert getattr(on, field) / getattr(off, field) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_shape_of_the_gradient_moves_its_pull_towards_the_goal() -> None:
+    start = expect(goal_gradient=0.2).rate
+    for shape in (1, 2, 4):
+        for progress in (0.0, 0.5, 1.0):
+            there = QUIET._replace(goal_progress=progress)
+            pull = expect(there, goal_gradient=0.2, goal_gradient_shape=shape).rate / start
+            assert pull == pytest.approx(math.exp(0.3 * progress**shape), rel=1e-12)
 
 
 def test_saturation_halves_what_the_firm_does_for_a_heavy_buyer_and_nothing_else() -> None:

@@ -206,10 +206,15 @@ def test_a_great_many_items_stay_within_32_bits(enrolled) -> None:
 
 def test_progress_runs_to_the_cheapest_reward_not_yet_affordable(enrolled) -> None:
     member = enrolled(rewards=CATALOGUE)
-    for points, share in [(0, 0), (49, 0.98), (50, 50 / 70), (70, 70 / 300), (300, 1), (900, 1)]:
+    for points, share in [(0, 0), (49, 0.98), (50, 50 / 70), (70, 70 / 300), (299, 299 / 300)]:
         member.account["points"] = points
         assert goal_progress(member.account, member.rules) == share
         assert reward_progress(points, member.rules) == share
+    # What can be had is no goal any more: the next is one more of the dearest.
+    for points, share in [(300, 0), (330, 0.1), (900, 0)]:
+        member.account["points"] = points
+        assert goal_progress(member.account, member.rules) == pytest.approx(share)
+        assert reward_progress(points, member.rules) == 1.0
     member.account["enrolled"] = 0
     assert goal_progress(member.account, member.rules) == 0.0
 

@@ -6,6 +6,7 @@ once. What a person can put right comes out as one line on stderr with exit code
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from experiments.name_check import name_check
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+# config_sources.FOLDERS_VARIABLE, which is out of reach until the names are known to be ours.
+_FOLDERS = "LOYALTYLAB_CONF"
 
 app = typer.Typer(
     name="loyaltylab",
@@ -41,10 +44,17 @@ Overrides = Annotated[
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
+    config_dir: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder with further programmes, worlds, …, laid out like conf/; may be repeated.",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """A laboratory for loyalty programmes."""
+    _add_folders(config_dir or [])
     if version:
         from importlib.metadata import PackageNotFoundError
         from importlib.metadata import version as installed
@@ -71,13 +81,34 @@ def demo(overrides: Overrides = None) -> None:
 
 @app.command()
 def config(overrides: Overrides = None) -> None:
-    """Print the configuration a run with these overrides would have."""
+    """Print a run's configuration, after every group's options."""
     from omegaconf import OmegaConf
 
-    from experiments.config import compose_demo, compose_mapping
+    from experiments.config import compose_demo, compose_mapping, groups, options
 
     compose_demo(overrides or [])
+    for group in groups():
+        print(f"# {group}: {', '.join(options(group))}")
     print(OmegaConf.to_yaml(OmegaConf.create(compose_mapping(overrides or []))), end="")
+
+
+@app.command()
+def mechanisms(
+    name: Annotated[
+        str | None, typer.Argument(help="One mechanism, with meanings and references.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """List how customers behave: defaults, ranges, sources.
+
+    off=[NAME,…] switches mechanisms off; response.KEY=VALUE and world.KEY=VALUE set parameters.
+    """
+    from experiments import behaviour_table
+
+    if as_json:
+        print(json.dumps(behaviour_table.as_json(name), ensure_ascii=False))
+    else:
+        print(behaviour_table.listing(name))
 
 
 @app.command()
@@ -144,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problem is not None:
         return _say(problem, BAD_INPUT)
     debug = _debug_asked(arguments)
+    folders = os.environ.get(_FOLDERS)
     try:
         code = typer.main.get_command(app).main(
             arguments, prog_name="loyaltylab", standalone_mode=False
@@ -154,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug or not _is_for_a_person(error):
             raise
         return _say(_message(error), BAD_INPUT)
+    finally:
+        _set_folders(folders)
     if code == INTERRUPTED:
         return _say("interrupted: nothing half-written was left", INTERRUPTED)
     return code if isinstance(code, int) else 0
@@ -161,12 +195,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _debug_asked(arguments: Sequence[str]) -> bool:
     """Is `--debug` given before the command?"""
+    values = False
     for argument in arguments:
-        if not argument.startswith("-"):
-            return False
-        if argument == "--debug":
+        if argument == "--debug" and not values:
             return True
+        if not argument.startswith("-") and not values:
+            return False
+        values = argument == "--config-dir"
     return False
+
+
+def _add_folders(folders: Sequence[Path]) -> None:
+    """Put folders in front of those of the environment, where started processes find them too."""
+    if not folders:
+        return
+    from agents.errors import InputError
+
+    for folder in folders:
+        if os.pathsep in str(folder):
+            raise InputError(f"--config-dir {folder}: a folder's name cannot hold {os.pathsep!r}")
+    known = os.environ.get(_FOLDERS)
+    parts = [str(folder.absolute()) for folder in folders] + ([known] if known else [])
+    _set_folders(os.pathsep.join(parts))
+
+
+def _set_folders(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(_FOLDERS, None)
+    else:
+        os.environ[_FOLDERS] = value
 
 
 def _is_for_a_person(error: Exception) -> bool:

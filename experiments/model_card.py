@@ -1,72 +1,86 @@
 """What a bundle says about itself, and the assumptions that every report lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.config import DemoConfig
+from agents.behaviour import RESPONSE_FIELDS
+from experiments import behaviour_table
+from experiments.config import Config, DemoConfig, WorldConfig
 
 
-def assumptions(config: DemoConfig) -> list[dict[str, Any]]:
-    """What the run takes for granted; status M measured, V stated in a source, A assumed."""
-    response, world = config.response, config.world
-    membership = world.membership
-    effects = response.offer_log_rate
-    rows = [
-        ("Contribution margin", world.contribution_margin, "A", "conf/world"),
-        (
-            "Leavers who close their account",
-            config.world.close_account_probability,
-            "A",
-            "conf/world",
-        ),
-        ("Customers enrolled in the programme", membership.enrolled_share, "A", "conf/world"),
-        ("Consent by channel", _mapping(membership.consent_share), "A", "conf/world"),
-        ("Attention by channel", _mapping(membership.openness), "A", "conf/world"),
-        (
-            f"Opened offers, log purchase rate ({response.name})",
-            f"discount {effects.discount:+.2f}, points {effects.points:+.2f}, "
-            f"free item {effects.free_item:+.2f}, recognition {effects.recognition:+.2f}",
-            "A",
-            "after Taylor & Neslin 2005; none was found in the Complete Journey campaigns",
-        ),
-        ("Effects differ between customers by (sd)", response.offer_log_rate_sd, "M", "0 to .19"),
-        (
-            "Redemption of opened discounts, logit",
-            response.redemption_logit.discount,
-            "A",
-            "so that about 16 % of contacts are redeemed, as in Complete Journey's type A",
-        ),
-        (
-            "Goal gradient, log rate at the goal",
-            response.goal_gradient,
-            "V",
-            "Kivetz, Urminsky & Zheng 2006",
-        ),
-        (
-            "Recent reward, log hazard",
-            response.reward_log_hazard,
-            "A",
-            'Verhoef 2003: "rather small"',
-        ),
-        ("Pull-forward after a promotion", response.pull_forward, "A", "conf/response"),
-        ("Contact fatigue, log rate", response.fatigue_log_rate, "A", "conf/response"),
-        (
-            "Opt-out per opened contact",
-            response.opt_out_per_contact,
-            "A",
-            "weak sources: .1 to .5 % per e-mail",
-        ),
-        (
-            "Real customers scored",
-            "enrolled, none vulnerable; consent by e-mail: "
-            + (
-                "those a campaign reached"
-                if config.data.contactable == "campaigns"
-                else "everybody"
-            ),
-            "A",
-            "a transaction log does not tell",
-        ),
+def assumptions(config: Config) -> list[dict[str, Any]]:
+    """What the run takes for granted; status M measured, V stated in a source, A assumed.
+
+    Effects come from the behaviour table (experiments/behaviour_table.py): its status and source
+    hold for its default; any other value is an assumption of this run.
+    """
+    rows = [*_surroundings(config.world), *_effects(config), *_rules(config)]
+    return [
+        {"what": what, "value": value, "status": status, "source": source}
+        for what, value, status, source in rows
+    ]
+
+
+_Fact = tuple[str, Any, str, str]
+
+
+def _surroundings(world: WorldConfig) -> list[_Fact]:
+    membership, place = world.membership, f"conf/world, {world.name}"
+    rows: list[_Fact] = [
+        ("Contribution margin", world.contribution_margin, "A", place),
+        ("Leavers who close their account", world.close_account_probability, "A", place),
+        ("Customers enrolled in the programme", membership.enrolled_share, "A", place),
+        ("Consent by channel", _mapping(membership.consent_share), "A", place),
+        ("Attention by channel", _mapping(membership.openness), "A", place),
+    ]
+    if world.categories:
+        rows.append(("Share by category", _mapping(membership.category_shares), "A", place))
+    if _rivals(world):
+        campaigns = f"every {world.competitor.every_weeks} weeks, {world.competitor.weeks} long"
+        rows.append(("Rivals' campaigns", campaigns, "A", place))
+    if world.network.kind != "none":
+        rows.append(("Word of mouth", f"{world.network.degree} neighbours", "A", place))
+    if world.subscription.fee > 0:
+        fee = f"{world.subscription.fee:g} every {world.subscription.period_weeks} weeks"
+        rows.append(("Subscription fee", fee, "A", place))
+    return rows
+
+
+def _effects(config: Config) -> list[_Fact]:
+    """Effects at work, and the mechanisms that are not."""
+    response = config.response
+    idle = {*config.off, *config.response.off}
+    if config.world.network.kind == "none" or "word_of_mouth" in idle:
+        idle |= {"neighbours", "contagion", "referral"}
+    if not _rivals(config.world):
+        idle.add("competitor")
+    rows: list[_Fact] = []
+    working: dict[str, bool] = {}
+    for one in behaviour_table.rows():
+        if one.section != "response":
+            continue
+        name, _, part = one.parameter.partition(".")
+        value = getattr(response, name)
+        if name == "plugged":
+            value = value.get(part, 0.0)
+        elif part:
+            value = getattr(value, part)
+        scale = name != "plugged" and "off" not in RESPONSE_FIELDS[name]
+        at_work = one.mechanism not in idle and value != 0 and not scale
+        working[one.mechanism] = working.get(one.mechanism, False) or at_work
+        if at_work:
+            own = value != one.default
+            status = "A" if own or one.status == "P" else one.status
+            source = f"set for {response.name}, default {one.default:g}" if own else one.source
+            rows.append((f"{one.parameter}: {one.meaning} ({one.unit})", value, status, source))
+    absent = [mechanism for mechanism, at_work in working.items() if not at_work]
+    if absent:
+        rows.append(("Mechanisms that do nothing here", ", ".join(absent), "A", response.name))
+    return rows
+
+
+def _rules(config: Config) -> list[_Fact]:
+    rows: list[_Fact] = [
         ("Breakage in accrual", config.programme.breakage, "A", "25 to 35 % are typical"),
         (
             "Luck of counts",
@@ -75,10 +89,15 @@ def assumptions(config: DemoConfig) -> list[dict[str, Any]]:
             "monotone coupling: mean effects do not depend on it, individual effects do",
         ),
     ]
-    return [
-        {"what": what, "value": value, "status": status, "source": source}
-        for what, value, status, source in rows
-    ]
+    if isinstance(config, DemoConfig):
+        reached = "those a campaign reached" if config.data.contactable == "campaigns" else "all"
+        consent = f"enrolled, none vulnerable; consent by e-mail: {reached}"
+        rows.append(("Real customers scored", consent, "A", "a transaction log does not tell"))
+    return rows
+
+
+def _rivals(world: WorldConfig) -> bool:
+    return world.competitor.every_weeks > 0 or world.competitor.reaction > 0
 
 
 def model_card(config: DemoConfig, data: str, rows: Sequence[dict[str, Any]]) -> str:
@@ -122,5 +141,5 @@ def model_card(config: DemoConfig, data: str, rows: Sequence[dict[str, Any]]) ->
     return "\n".join(lines)
 
 
-def _mapping(values: dict[str, float]) -> str:
+def _mapping(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in values.items())

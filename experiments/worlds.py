@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from agents.calibration.posterior import Posterior
-from agents.population import draw_population, dynamics_from, filter_from
+from agents.population import PosteriorLike, draw_population, dynamics_from, filter_from
 from agents.records import Customers
 from agents.rng import SeedRole, derive_seed
-from experiments.config import DemoConfig, response_world
+from experiments.config import Config, SimulateConfig, response_world
 from sim.market import LoyaltyMarket
 from sim.scenario import WEEKS_PER_YEAR
 from sim.week import World
@@ -17,16 +17,40 @@ from sim.week import World
 FIRST_ID = {"population": 0, "train": 1_000_000_000, "evaluate": 2_000_000_000}
 
 
-def build_world(config: DemoConfig, posterior: Posterior, response: str) -> World:
-    """The market under one response world."""
+def population_of(config: SimulateConfig) -> PosteriorLike:
+    """What customers are drawn from: the fitted posterior if one is named, else the world's own.
+
+    Raises
+    ------
+    InputError
+        If the file of the posterior cannot be used.
+    """
+    if config.posterior is not None:
+        return Posterior.load(config.posterior)
+    return config.world.population.posterior
+
+
+def build_world(config: Config, posterior: PosteriorLike, response: str) -> World:
+    """The market under one response world, by name."""
+    world = config.world
     return World(
-        response_world(config, response),
-        dynamics_from(posterior, close_account_probability=config.world.close_account_probability),
-        filter_from(posterior),
-        config.world.season,
-        config.programme,
-        config.offers,
-        config.world.contribution_margin,
+        response=response_world(config, response),
+        dynamics=dynamics_from(
+            posterior,
+            close_account_probability=world.close_account_probability,
+            join_hazard=world.join_hazard,
+            subscription=world.subscription,
+            survey=world.survey,
+        ),
+        filter=filter_from(posterior),
+        season=world.season,
+        programme=config.programme,
+        book=config.offers,
+        contribution_margin=world.contribution_margin,
+        competitor=world.competitor,
+        network=world.network,
+        categories=world.categories,
+        off=config.off,
     )
 
 
@@ -35,7 +59,7 @@ def week_of_year(start_day: int) -> int:
     return ((start_day - 1) // 7) % WEEKS_PER_YEAR
 
 
-def draw_customers(config: DemoConfig, posterior: Posterior, role: SeedRole, n: int) -> Customers:
+def draw_customers(config: Config, posterior: PosteriorLike, role: SeedRole, n: int) -> Customers:
     """Customers of a role (population, train or evaluate), disjoint from the others'."""
     return draw_population(
         posterior,

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from agents.errors import InputError
 from experiments.cli import main
@@ -59,6 +60,8 @@ def test_help_imports_nothing_heavy() -> None:
         (["bench", "engin"], ["'engin'", "'engine'"]),
         (["bench", "engine", "--customers", "0"], ["--customers"]),
         (["verify"], ["bundle"]),
+        (["mechanisms", "fatige"], ["'fatige'", "did you mean 'fatigue'"]),
+        (["--config-dir", "nowhere", "config"], ["nowhere", "no such folder"]),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_code_2(
@@ -79,6 +82,39 @@ def test_the_configuration_is_printed_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "\nseed: 7\n" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_configuration_comes_after_the_options_of_every_group(tmp_path: Path) -> None:
+    done = run("config", "world=coffee_shop", cwd=tmp_path)
+    assert "# response: backfire, deal_seekers, literature, null, optimistic\n" in done.stdout
+    settings = yaml.safe_load(done.stdout)
+    assert settings["world"]["network"]["degree"] == 8
+    assert settings["off"] == []
+
+
+def test_mechanisms_are_listed_with_status_and_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mechanisms"]) == 0
+    shown = capsys.readouterr().out
+    assert "\ncontagion\n  response.contagion_log_hazard " in shown
+    assert " 0.588 " in shown
+    assert "Nitzan & Libai 2011" in shown
+    assert main(["mechanisms", "contagion"]) == 0
+    shown = capsys.readouterr().out
+    assert "https://doi.org/10.1509/jm.10.0209" in shown
+    assert "goal_gradient" not in shown
+
+
+def test_mechanisms_are_printed_as_json_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["mechanisms", "contagion", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    (rows,) = shown["mechanisms"].values()
+    assert rows[0]["key"] == "response.contagion_log_hazard"
+    assert (rows[0]["default"], rows[0]["range"], rows[0]["status"]) == (0.588, [0.0, 0.8], "V")
+    assert "Nitzan & Libai 2011" in shown["references"]
+    assert main(["mechanisms", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["mechanisms"]) > 25
 
 
 def test_demo_hands_the_checked_configuration_to_its_job(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,34 +1,51 @@
 """Configuration composes, is typed, and says in one line what is wrong with it."""
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
+from agents.calibration.posterior import Posterior
 from agents.errors import InputError
+from agents.mechanisms import PLUGGED
+from agents.population import GROCERY
 from experiments.config import (
-    build,
     compose_demo,
     compose_mapping,
+    compose_simulate,
     groups,
     load_option,
     options,
+    programme_against,
     response_world,
 )
+from experiments.config_sources import APPLICATIONS
+
+OPTIONS = [
+    (name, group, one) for name in APPLICATIONS for group in groups(name) for one in options(group)
+]
+COMPOSE = {"demo": compose_demo, "simulate": compose_simulate}
 
 
-def test_every_option_of_every_group_composes() -> None:
-    for group in groups():
-        for option in options(group):
-            if (group, option) == ("data", "csv"):
-                continue
-            extra = ["data.contactable=all"] if group == "data" else []
-            config = compose_demo([f"{group}={option}", *extra])
-            assert dataclasses.is_dataclass(config)
-            assert dataclasses.is_dataclass(load_option(group, option))
+@pytest.mark.parametrize(("application", "group", "option"), OPTIONS)
+def test_every_option_of_every_group_composes(application: str, group: str, option: str) -> None:
+    extra = {"data": ["data.contactable=all"]}.get(group, [])
+    if option == "csv":
+        extra = ["data.path=log.csv"]
+    config = COMPOSE[application]([f"{group}={option}", *extra])
+    assert dataclasses.is_dataclass(config)
+    if group in ("world", "response", "programme", "offers"):
+        assert getattr(config, group).name == option
+
+
+@pytest.mark.parametrize("group", groups())
+def test_an_option_is_loaded_by_itself(group: str) -> None:
+    assert dataclasses.is_dataclass(load_option(group, options(group)[-1]))
+
+
+def test_groups_are_those_of_the_application() -> None:
+    assert groups("simulate") == ("constraints", "offers", "programme", "response", "world")
+    assert set(groups("demo")) == {*groups("simulate"), "calibration", "data", "evaluate", "train"}
 
 
 def test_the_default_is_the_main_job_on_complete_journey() -> None:
@@ -79,7 +96,8 @@ def test_null_is_the_name_of_a_response_world(word: str) -> None:
 def test_an_override_of_a_response_world_holds_for_that_world_only() -> None:
     config = compose_demo(["response=literature", "response.goal_gradient=0.5"])
     assert response_world(config, "literature").goal_gradient == 0.5
-    assert response_world(config, "null").goal_gradient == 0.0
+    assert response_world(config, "null").without().goal_gradient == 0.0
+    assert response_world(config, "optimistic").goal_gradient == 0.44
 
 
 def test_names_and_paths_are_taken_as_written() -> None:
@@ -126,6 +144,30 @@ def test_names_and_paths_are_taken_as_written() -> None:
         ("data=csv", ["data.path", "data=/path/to.csv"]),
         ("data.path=/x.csv", ["data.path", "data=csv"]),
         ("programme=null", ["programme='null'", "tiered"]),
+        ("response.goal_gradien=1", ["did you mean 'response.goal_gradient'", "momentum_weeks"]),
+        ("response.goal_gradient=9", ["response.goal_gradient=9.0", "[-2.0, 2.0]"]),
+        ("response.offer_log_rate.coupon=1", ["response.offer_log_rate has", "free_item"]),
+        ("response.name=mine", ["response.name", "the name of the file"]),
+        ("response.off=[tears]", ["response.off='tears'", "tier_change"]),
+        ("response.plugged.x=1", ["'response.plugged.x'"]),
+        ("behaviour.response=1", ["'behaviour.response'", "response"]),
+        ("off=[fatige]", ["off='fatige'", "did you mean 'fatigue'", "word_of_mouth"]),
+        ("off=fatigue", ["off='fatigue'", "a list"]),
+        ("world.season.rate_amplitud=0", ["did you mean 'world.season.rate_amplitude'"]),
+        ("world.network.kind=ring", ["world.network.kind='ring'", "small_world"]),
+        ("world.network.degree=3", ["world.network.degree=3", "even"]),
+        ("world.competitor.weeks=0", ["world.competitor.weeks=0"]),
+        ("world.subscription.fee=-1", ["world.subscription.fee=-1.0"]),
+        ("world.survey.nps_mean=11", ["world.survey.nps_mean=11.0"]),
+        ("world.join_hazard=-1", ["world.join_hazard=-1.0"]),
+        ("world.close_account_probability=2", ["world.close_account_probability=2.0", "0 to 1"]),
+        ("world.membership.category_shares.fresh=0.9", ["world.membership", "category_shares"]),
+        ("world.population.spend_model=gamma", ["world.population.spend_model", "gamma_gamma"]),
+        ("world.population.spend_model=none", ["world.population.parameters", "spend_log_mean"]),
+        ("world.population.parameters.rate_mean=0", ["world.population.parameters.rate_mean=0.0"]),
+        ("world.population.parameters.rate_log_sd=9", ["rate_log_sd=9.0", "at most 5"]),
+        ("data.world=groceries", ["data.world='groceries'", "did you mean 'grocery'"]),
+        ("posterior=x.nc", ["'posterior'", "the keys are"]),
     ],
 )
 def test_what_is_wrong_is_one_line_that_names_it(override: str, words: list[str]) -> None:
@@ -141,6 +183,89 @@ def test_what_is_wrong_is_one_line_that_names_it(override: str, words: list[str]
         assert word in message
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=cdnow"], ["'data'", "posterior"]),
+        (["evaluate.customers=3"], ["'evaluate.customers'"]),
+        (["policy=maskable_ppo"], ["policy='maskable_ppo'", "triggers"]),
+        (["policy=trigger"], ["did you mean 'triggers'"]),
+        (["customers=1"], ["customers=1", "2 to"]),
+        (["weeks=0"], ["weeks=0", "1 to 520"]),
+        (["warmup_weeks=-1"], ["warmup_weeks=-1"]),
+        (["posterior=/no/where.nc"], ["posterior='/no/where.nc'", "no such file"]),
+        (["against=tierd"], ["against='tierd'", "did you mean 'tiered'"]),
+        (["programme=tiered", "against=tiered"], ["against=tiered", "itself"]),
+        (["off=[drft]"], ["off='drft'", "did you mean 'drift'"]),
+        (["offers=categories", "world=boutique"], ["drinks_30", "category='drinks'", "none"]),
+        (["offers=categories", "world.membership.category_shares={drinks: 1}"], ["sum of"]),
+        (["name=a/b"], ["name='a/b'"]),
+    ],
+)
+def test_what_is_wrong_with_a_simulation_is_one_line(
+    overrides: list[str], words: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        compose_simulate(overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_simulation_needs_no_log() -> None:
+    config = compose_simulate()
+    assert (config.name, config.customers, config.weeks, config.warmup_weeks) == (
+        "simulate",
+        20_000,
+        104,
+        0,
+    )
+    assert (config.policy, config.posterior, config.against, config.off) == (
+        "no_offers",
+        None,
+        None,
+        (),
+    )
+    assert programme_against(config) is None
+
+
+def test_a_simulation_takes_a_fitted_population_and_a_programme_to_compare_with(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a b.nc"
+    Posterior(GROCERY.purchase_model, GROCERY.spend_model, GROCERY.parameters, {}).save(path)
+    config = compose_simulate([f"posterior={path}", "against=no_programme", "policy=triggers"])
+    assert config.posterior == str(path)
+    other = programme_against(config)
+    assert other is not None
+    assert other.name == "no_programme"
+
+
+def test_a_changed_programme_is_compared_with_the_one_of_its_name() -> None:
+    config = compose_simulate(["programme=tiered", "programme.breakage=0.5", "against=tiered"])
+    other = programme_against(config)
+    assert other is not None
+    assert (config.programme.breakage, other.breakage) == (0.5, 0.3)
+
+
+@pytest.mark.parametrize("compose", [compose_demo, compose_simulate])
+def test_mechanisms_are_switched_off_by_name(compose: object) -> None:
+    assert callable(compose)
+    config = compose(["off=[fatigue,drift,word_of_mouth]"])
+    assert config.off == ("fatigue", "drift", "word_of_mouth")
+
+
+def test_a_log_may_name_another_world() -> None:
+    assert compose_demo(["data=cdnow", "data.world=boutique"]).world.name == "boutique"
+
+
+@pytest.mark.skipif(bool(PLUGGED), reason="a plug-in with mechanisms is installed")
+def test_without_a_plug_in_no_plugged_parameter_is_known() -> None:
+    with pytest.raises(InputError, match="no installed package brings a mechanism"):
+        compose_demo(["response.plugged.regret=0.1"])
+
+
 def test_composing_leaves_the_working_directory_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,65 +273,3 @@ def test_composing_leaves_the_working_directory_alone(
     compose_mapping(["seed=3"])
     assert Path.cwd() == tmp_path
     assert list(tmp_path.iterdir()) == []
-
-
-@dataclass(frozen=True)
-class Tier:
-    threshold: int
-    kind: Literal["null", "spend"] = "spend"
-
-    def __post_init__(self) -> None:
-        if self.threshold < 0:
-            raise ValueError(f"threshold={self.threshold} is below 0")
-
-
-@dataclass(frozen=True)
-class Programme:
-    tiers: tuple[Tier, ...]
-    rate: float = 1.0
-    pair: tuple[int, str] = (1, "a")
-    limit: int | None = None
-    prices: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    active: bool = True
-
-
-def test_a_mapping_becomes_nested_frozen_dataclasses() -> None:
-    built = build(
-        Programme,
-        {
-            "tiers": [{"threshold": 0}, {"threshold": 5.0, "kind": None}],
-            "rate": 2,
-            "pair": [3, "b"],
-            "prices": {"a": 1},
-        },
-        "programme",
-    )
-    assert built == Programme((Tier(0), Tier(5, "null")), 2.0, (3, "b"), None, {"a": 1.0})
-    assert isinstance(built.rate, float)
-    assert isinstance(built.tiers[1].threshold, int)
-
-
-@pytest.mark.parametrize(
-    ("mapping", "words"),
-    [
-        ({}, ["programme.tiers is missing"]),
-        ({"tiers": 3}, ["programme.tiers=3", "list"]),
-        ({"tiers": "abc"}, ["programme.tiers='abc'", "list"]),
-        ({"tiers": [3]}, ["programme.tiers[0]=3", "threshold"]),
-        ({"tiers": [{"threshold": "x"}]}, ["programme.tiers[0].threshold='x'", "whole number"]),
-        ({"tiers": [{"threshold": -1}]}, ["programme.tiers[0].threshold=-1"]),
-        ({"tiers": [{"treshold": 1}]}, ["programme.tiers[0].treshold", "did you mean"]),
-        ({"tiers": [{"threshold": 1, "kind": "x"}]}, ["programme.tiers[0].kind='x'", "spend"]),
-        ({"tiers": [], "limit": "x"}, ["programme.limit='x'"]),
-        ({"tiers": [], "pair": [1]}, ["programme.pair", "2 items"]),
-        ({"tiers": [], "prices": []}, ["programme.prices=[]", "mapping"]),
-        ({"tiers": [], "prices": {"a": "b"}}, ["programme.prices.a='b'", "a number"]),
-        ({"tiers": [], "active": 1}, ["programme.active=1", "true or false"]),
-        ({"tiers": [], "rate": float("inf")}, ["programme.rate=inf"]),
-    ],
-)
-def test_errors_name_the_whole_key(mapping: dict[str, object], words: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
-        build(Programme, mapping, "programme")
-    for word in words:
-        assert word in str(caught.value)

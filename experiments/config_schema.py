@@ -1,0 +1,293 @@
+"""What a configuration holds: one frozen dataclass a group, ranges checked at construction.
+
+Those of behaviour, programme, offers and constraints belong to the packages that hold the rules;
+here are the others, and the applications that join them (``DemoConfig``, ``SimulateConfig``).
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+
+from agents.behaviour import ResponseParameters, SubscriptionParameters, SurveyParameters
+from agents.calibration.posterior import PARAMETERS, SIGNED
+from agents.errors import InputError
+from agents.network import NetworkParameters
+from agents.population import MembershipParameters, PopulationParameters
+from envs.constraints import ConstraintParameters
+from experiments.config_messages import suggestion, unknown_choice
+from sim.offers import OfferBook
+from sim.programme import ProgrammeParameters
+from sim.scenario import CompetitorParameters, SeasonParameters
+
+Rule = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers"]
+Policy = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "maskable_ppo"]
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _check(ok: bool, name: str, value: object, allowed: str) -> None:
+    if not ok:
+        raise InputError(f"{name}={value!r} must be {allowed}")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of a log's columns."""
+
+    customer: str = "customer"
+    time: str = "time"
+    amount: str = "amount"
+
+    def __post_init__(self) -> None:
+        names = dataclasses.astuple(self)
+        _check(all(names), "columns", names, "non-empty names")
+        _check(len(set(names)) == len(names), "columns", names, "three different names")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A transaction log, and how to read it.
+
+    ``sample`` 'published' is CDNOW's tenth that papers use; ``max_customers`` keeps the first so
+    many customers by id (None: all). ``world`` is the world taken when none is chosen.
+    """
+
+    source: Literal["completejourney", "cdnow", "csv"]
+    path: str | None
+    columns: Columns
+    time_zone: str
+    currency: str
+    sample: Literal["all", "published"]
+    max_customers: int | None
+    contactable: Literal["campaigns", "all"]
+    origin: Literal["first_purchase", "log_start"]
+    world: str
+
+    def __post_init__(self) -> None:
+        if self.max_customers is not None:
+            _check(self.max_customers >= 2, "max_customers", self.max_customers, "at least 2")
+        _check(
+            re.fullmatch(r"[A-Z]{3}", self.currency) is not None,
+            "currency",
+            self.currency,
+            "three capital letters",
+        )
+        try:
+            ZoneInfo(self.time_zone)
+        except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+            hint = suggestion(self.time_zone, available_timezones())
+            raise InputError(f"time_zone={self.time_zone!r} is not a time zone{hint}") from None
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """How the posterior is fitted; 'auto' chooses by what the log shows."""
+
+    method: Literal["map"]
+    model: Literal["auto", "pareto_nbd", "drift"]
+    spend: Literal["auto", "gamma_gamma", "lognormal_gamma"]
+    draws: int
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.draws <= 100_000, "draws", self.draws, "1 to 100,000")
+
+
+@dataclass(frozen=True)
+class PopulationConfig:
+    """Purchases, dropout and baskets of a world's customers, where no log is fitted.
+
+    ``parameters`` are those of both models by name, as a posterior has them
+    (``agents.calibration.posterior.PARAMETERS``); spend model 'none' has none: visits without a
+    basket.
+    """
+
+    purchase_model: Literal["pareto_nbd", "drift"]
+    spend_model: Literal["gamma_gamma", "lognormal_gamma", "none"]
+    parameters: dict[str, float]
+
+    def __post_init__(self) -> None:
+        needed = (*PARAMETERS[self.purchase_model], *PARAMETERS.get(self.spend_model, ()))
+        for name in self.parameters:
+            if name not in needed:
+                raise InputError(unknown_choice("parameters", name, needed))
+        for name in needed:
+            if name not in self.parameters:
+                raise InputError(f"parameters.{name} is missing")
+            value = self.parameters[name]
+            if name in SIGNED:
+                _check(-20 <= value <= 20, f"parameters.{name}", value, "-20 to 20")
+            else:
+                allowed = "1e-6 to 1,000,000"
+                _check(1e-6 <= value <= 1e6, f"parameters.{name}", value, allowed)
+        for name in ("rate_log_sd", "spend_log_sd"):
+            value = self.parameters.get(name, 1.0)
+            _check(value <= 5, f"parameters.{name}", value, "at most 5")
+
+    @property
+    def posterior(self) -> PopulationParameters:
+        """One draw, as populations and markets read it."""
+        values = {name: np.array([value]) for name, value in self.parameters.items()}
+        return PopulationParameters(self.purchase_model, self.spend_model, values)
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """A trade: its customers where no log is fitted, what a sale earns, and the surroundings.
+
+    ``close_account_probability`` is the share of leavers who close their account, which is all
+    that a firm observes of leaving; ``join_hazard`` the weekly hazard at which a prospect becomes
+    a customer unasked.
+    """
+
+    name: str
+    population: PopulationConfig
+    contribution_margin: float
+    close_account_probability: float
+    join_hazard: float
+    season: SeasonParameters
+    competitor: CompetitorParameters
+    network: NetworkParameters
+    subscription: SubscriptionParameters
+    survey: SurveyParameters
+    membership: MembershipParameters
+
+    def __post_init__(self) -> None:
+        margin, closing = self.contribution_margin, self.close_account_probability
+        _check(0 < margin <= 1, "contribution_margin", margin, "above 0, at most 1")
+        _check(0 <= closing <= 1, "close_account_probability", closing, "0 to 1")
+        _check(0 <= self.join_hazard <= 10, "join_hazard", self.join_hazard, "0 to 10")
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the categories that are told apart."""
+        return tuple(self.membership.category_shares)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """MaskablePPO on ``environments`` customers side by side."""
+
+    algorithm: Literal["maskable_ppo"]
+    total_steps: int
+    environments: int
+    rollout_length: int
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    ent_coef: float
+    gamma: float
+    gae_lambda: float
+    clip_range: float
+    network: tuple[int, ...]
+    pool: int
+    responses: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in (
+            "total_steps",
+            "environments",
+            "rollout_length",
+            "batch_size",
+            "epochs",
+            "pool",
+        ):
+            value = getattr(self, name)
+            _check(value >= 1, name, value, "at least 1")
+        _check(0 < self.learning_rate <= 1, "learning_rate", self.learning_rate, "above 0, to 1")
+        _check(self.ent_coef >= 0, "ent_coef", self.ent_coef, "at least 0")
+        for name in ("gamma", "gae_lambda"):
+            value = getattr(self, name)
+            _check(0 <= value <= 1, name, value, "0 to 1")
+        _check(0 < self.clip_range < 1, "clip_range", self.clip_range, "between 0 and 1")
+        ok = len(self.network) > 0 and all(1 <= width <= 4096 for width in self.network)
+        _check(ok, "network", self.network, "one or more widths of 1 to 4096")
+
+    @property
+    def rollout_size(self) -> int:
+        """Customer-weeks between two updates."""
+        return self.environments * self.rollout_length
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Who is compared, on how many test customers, for how long."""
+
+    customers: int
+    warmup_weeks: int
+    weeks: int
+    confidence: float
+    responses: tuple[str, ...]
+    policies: tuple[Policy, ...]
+
+    def __post_init__(self) -> None:
+        _check_size(self.customers, self.warmup_weeks, self.weeks)
+        _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "at least .5, below 1")
+
+
+@dataclass(frozen=True)
+class _Application:
+    """What every application has: whose run it is, and the market's groups.
+
+    ``off`` names mechanisms that are switched off whatever the response world says.
+    """
+
+    name: str
+    seed: int
+    runs_dir: str
+    threads: int
+    off: tuple[str, ...]
+    world: WorldConfig
+    response: ResponseParameters
+    programme: ProgrammeParameters
+    offers: OfferBook
+    constraints: ConstraintParameters
+
+    def __post_init__(self) -> None:
+        ok = _RUN_NAME.fullmatch(self.name) is not None
+        _check(ok, "name", self.name, "letters, digits, '.', '_' or '-' (64 at most)")
+        _check(0 <= self.seed < 2**64, "seed", self.seed, "0 to 2**64 - 1")
+        _check(0 <= self.threads <= 1024, "threads", self.threads, "0 (every core) to 1024")
+        _check(self.runs_dir != "", "runs_dir", self.runs_dir, "a folder")
+
+
+@dataclass(frozen=True)
+class DemoConfig(_Application):
+    """The main job: one field a group of conf/demo.yaml, and where the outputs go."""
+
+    data: DataConfig
+    calibration: CalibrationConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+
+
+@dataclass(frozen=True)
+class SimulateConfig(_Application):
+    """A market without fit and training: one population, one policy, one programme.
+
+    ``posterior`` is a fitted population's file, None the world's own; ``against`` names a
+    programme that the same customers also meet, with the same luck, for comparison.
+    """
+
+    customers: int
+    weeks: int
+    warmup_weeks: int
+    policy: Rule
+    posterior: str | None
+    against: str | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_size(self.customers, self.warmup_weeks, self.weeks)
+
+
+Config = DemoConfig | SimulateConfig
+
+
+def _check_size(customers: int, warmup_weeks: int, weeks: int) -> None:
+    _check(2 <= customers <= 10**8, "customers", customers, "2 to 100,000,000")
+    _check(0 <= warmup_weeks <= 520, "warmup_weeks", warmup_weeks, "0 to 520")
+    _check(1 <= weeks <= 520, "weeks", weeks, "1 to 520")

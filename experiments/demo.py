@@ -2,14 +2,10 @@
 
 import dataclasses
 import datetime
-import json
-import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from typing import Any
 
 import numba
@@ -31,8 +27,9 @@ from experiments.evaluation import evaluate, evaluation_steps
 from experiments.fidelity import observed_and_simulated
 from experiments.model_card import assumptions, model_card
 from experiments.report import render_report
-from experiments.run_directory import RunDirectory
+from experiments.run_directory import RunDirectory, write_json
 from experiments.scoring import score_transactions
+from experiments.version import version
 from experiments.worlds import build_world, draw_customers, warm_up
 from policies.heuristics import Triggers
 from sim.market import LoyaltyMarket
@@ -57,8 +54,7 @@ def run_demo(config: DemoConfig) -> dict[str, Any]:
         summary["seconds"] = round(time.perf_counter() - begun, 1)
         summary["stages"] = {name: round(took, 1) for name, took in progress.seconds.items()}
         (run.path / "report.html").write_text(render_report(summary), encoding="utf-8")
-        text = json.dumps(_plain(summary), indent=1, allow_nan=False)
-        (run.path / "summary.json").write_text(text, encoding="utf-8")
+        write_json(run.path / "summary.json", summary)
     print_summary(summary)
     return summary
 
@@ -94,7 +90,7 @@ class _Job:
         table = scorer.table
         return {
             "name": config.name,
-            "version": _version(),
+            "version": version(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seed": config.seed,
             "data": self._data_facts(log),
@@ -386,23 +382,3 @@ class _Job:
     def _kind(self, label: str) -> str:
         offer = label.partition("/")[0]
         return next((o.kind for o in self.config.offers.offers if o.name == offer), "")
-
-
-def _version() -> str:
-    try:
-        return installed_version("loyaltylab")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN or infinity: they become null."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return value

@@ -8,14 +8,14 @@ import numpy as np
 from agents.calibration.posterior import Posterior
 from agents.rng import derive_seed
 from envs.decision import GovernedPolicy, Policy
-from experiments.config import DemoConfig
+from experiments.config import Config, DemoConfig
 from experiments.worlds import build_world, draw_customers, warm_up
 from policies.heuristics import Blanket, NoOffers, Random, RfmRules, Triggers
 from sim.counterfactual import PairedRun, paired_run
 from sim.metrics import deadweight, incremental_margin, purchase_lift, retention_lift, roi
 
 
-def make_policy(name: str, config: DemoConfig, learned: Policy) -> Policy:
+def make_policy(name: str, config: Config, learned: Policy) -> Policy:
     """A fresh policy by name; ``learned`` is the one served."""
     if name == "random":
         return Random(derive_seed(config.seed, "plan"))

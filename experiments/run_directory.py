@@ -7,6 +7,8 @@ deleted by the next one. A folder that is not a run is never replaced.
 
 import contextlib
 import fcntl
+import json
+import math
 import os
 import re
 import shutil
@@ -16,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Any, Self
+
+import numpy as np
 
 from agents.errors import InputError
 
@@ -169,6 +173,25 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
     """Write a whole file, or leave what was there before."""
     with atomic_path(path) as partial:
         partial.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON that every reader takes; see ``plain_json``."""
+    text = json.dumps(plain_json(value), indent=1, allow_nan=False)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def plain_json(value: Any) -> Any:
+    """Numpy's numbers as Python's; JSON has no NaN or infinity: they become null."""
+    if isinstance(value, dict):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return value
 
 
 def _make_folders(path: Path) -> list[Path]:

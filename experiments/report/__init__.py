@@ -45,8 +45,12 @@ def render_report(summary: Mapping[str, Any]) -> str:
         A whole HTML document of about 5 MB, most of it the embedded plotly.js.
     """
     content = "".join(section(summary) for section in _SECTIONS)
-    body = _header(summary) + tag("main", Markup(content))
     title = f"Do loyalty offers pay? {summary.get('name') or ''}".strip()
+    return document(title, Markup(_header(summary) + tag("main", Markup(content))))
+
+
+def document(title: str, body: Markup) -> str:
+    """A whole HTML page that loads nothing: style and, where there are figures, script inside."""
     head = (
         '<meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'

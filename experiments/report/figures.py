@@ -23,28 +23,28 @@ Figure = dict[str, Any]
 
 INK = "#1b2733"
 GRID = "#e3e8ee"
-_BLUE, _VERMILLION, _GREEN, _PURPLE, _ORANGE = (
+BLUE, _VERMILLION, _GREEN, _PURPLE, _ORANGE = (
     "#0072B2",
     "#D55E00",
     "#009E73",
     "#CC79A7",
     "#E69F00",
 )
-_GREY = "#6b7785"
+GREY = "#6b7785"
 _LINES = {  # colour, dash, width
-    "no_offers": (_GREY, "dot", 1.5),
+    "no_offers": (GREY, "dot", 1.5),
     "random": (_ORANGE, "dashdot", 2),
     "blanket": (_VERMILLION, "dash", 2),
     "rfm_rules": (_PURPLE, "longdash", 2),
     "triggers": (_GREEN, "longdashdot", 2),
-    "maskable_ppo": (_BLUE, "solid", 3),
+    "maskable_ppo": (BLUE, "solid", 3),
 }
 _MARKS: dict[Standing, tuple[str, str]] = {  # colour, symbol
-    "gain": (_BLUE, "circle"),
+    "gain": (BLUE, "circle"),
     "loss": (_VERMILLION, "square"),
-    "open": (_GREY, "circle-open"),
-    "idle": (_GREY, "circle-open"),
-    "unknown": (_GREY, "x-thin-open"),
+    "open": (GREY, "circle-open"),
+    "idle": (GREY, "circle-open"),
+    "unknown": (GREY, "x-thin-open"),
 }
 
 
@@ -109,7 +109,7 @@ def forest(
         for at, (low, high) in enumerate(ends)
         if low is not None and high is not None
     ]
-    layout = _layout(f"{currency} per customer")
+    layout = base_layout(f"{currency} per customer")
     layout["height"] = 100 + 36 * len(known)
     order = list(dict.fromkeys(names))
     layout["yaxis"] |= {
@@ -155,7 +155,9 @@ def cumulative(
         )
     if not traces:
         return None
-    layout = _layout("Week of the evaluation", f"{currency} per customer, cumulative", legend=True)
+    layout = base_layout(
+        "Week of the evaluation", f"{currency} per customer, cumulative", legend=True
+    )
     layout["hovermode"] = "x unified"
     layout["yaxis"] |= {"zeroline": True, "zerolinecolor": INK, "zerolinewidth": 1.5}
     if span is not None:
@@ -203,12 +205,12 @@ def match(statistics: Sequence[Row]) -> Figure | None:
         "mode": "markers",
         "x": shown,
         "y": [name for name, _ in known],
-        "marker": {"size": 11, "color": _BLUE, "symbol": symbols},
+        "marker": {"size": 11, "color": BLUE, "symbol": symbols},
         "customdata": [100 * value for _, value in known],
         "hovertemplate": "%{y}: %{customdata:+.1f} %<extra></extra>",
         "cliponaxis": False,
     }
-    layout = _layout("% of observed")
+    layout = base_layout("% of observed")
     layout["height"] = 110 + 30 * len(known)
     layout["xaxis"] |= {
         "range": [-1.08 * edge, 1.08 * edge],
@@ -238,7 +240,7 @@ def over_weeks(
     market: Mapping[str, Any], lines: Mapping[str, str], unit: str, whole: bool = True
 ) -> Figure | None:
     """Series of the market by week; ``lines`` maps a key of the market to its name."""
-    styles = ((_BLUE, "solid"), (_ORANGE, "dash"), (_GREY, "dot"))
+    styles = ((BLUE, "solid"), (_ORANGE, "dash"), (GREY, "dot"))
     weeks = numbers(market.get("weeks"))
     traces = []
     for (key, name), (colour, dash) in zip(lines.items(), styles, strict=False):
@@ -258,7 +260,7 @@ def over_weeks(
         )
     if not traces:
         return None
-    layout = _layout("Week", unit, legend=len(traces) > 1)
+    layout = base_layout("Week", unit, legend=len(traces) > 1)
     layout["hovermode"] = "x unified"
     layout["yaxis"]["rangemode"] = "tozero"
     return {"data": traces, "layout": layout}
@@ -279,11 +281,11 @@ def training(history: object, key: str, unit: str, scale: float = 1.0) -> Figure
         "mode": "lines+markers" if len(found) < 60 else "lines",
         "x": [steps for steps, _ in found],
         "y": [value for _, value in found],
-        "line": {"color": _BLUE, "width": 2.5},
+        "line": {"color": BLUE, "width": 2.5},
         "marker": {"size": 5},
         "hovertemplate": "%{x:,} steps: %{y:.3g}<extra></extra>",
     }
-    return {"data": [trace], "layout": _layout("Steps (customer-weeks)", unit)}
+    return {"data": [trace], "layout": base_layout("Steps (customer-weeks)", unit)}
 
 
 def bars(counts: object, unit: str, digits: str = ",d", ranked: bool = True) -> Figure | None:
@@ -300,13 +302,13 @@ def bars(counts: object, unit: str, digits: str = ",d", ranked: bool = True) -> 
         "orientation": "h",
         "x": [value for _, value in known],
         "y": [name for name, _ in known],
-        "marker": {"color": _BLUE},
+        "marker": {"color": BLUE},
         "texttemplate": "%{x:" + digits + "}",
         "textposition": "outside",
         "cliponaxis": False,
         "hovertemplate": "%{y}: %{x:" + digits + "}<extra></extra>",
     }
-    layout = _layout(unit)
+    layout = base_layout(unit)
     layout["height"] = 90 + 34 * len(known)
     layout["xaxis"] |= {"showgrid": False, "tickformat": ".0%" if "%" in digits else digits}
     layout["yaxis"]["showgrid"] = False
@@ -322,7 +324,8 @@ def bars(counts: object, unit: str, digits: str = ",d", ranked: bool = True) -> 
 # ------------------------------------------------------------------------------------ style
 
 
-def _layout(x: str, y: str = "", legend: bool = False) -> dict[str, Any]:
+def base_layout(x: str, y: str = "", legend: bool = False) -> dict[str, Any]:
+    """Layout of every figure: the axes' names, a legend below or none."""
     # The vertical axis is named above it, where the name can be read without tilting the head.
     above = {
         "text": label(y),

@@ -197,6 +197,14 @@ def test_answers_are_pooled_over_thirteen_weeks_and_no_more():
     assert nps[13] == 0.0
 
 
+def test_breakage_is_of_all_points_gone_so_far():
+    frame = market_frame(
+        15, points_expired=[10.0] + [0.0] * 14, points_redeemed=[0.0] * 13 + [10.0, 20.0]
+    )
+    breakage = weekly_kpis(frame)["breakage_share"]
+    assert breakage.tolist() == [1.0] * 13 + [0.5, 0.25]
+
+
 def test_ratios_over_nothing_have_no_value():
     kpis = weekly_kpis(market_frame(5))
     for name in (

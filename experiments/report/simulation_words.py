@@ -1,0 +1,138 @@
+"""Names and tables of a simulation, for page, console and notebook alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.report.wording import (
+    decimal,
+    interval,
+    number_or_none,
+    part,
+    percent,
+    plain,
+    rows,
+    significant,
+)
+from sim.metrics import KPIS, Kpi
+
+Summary = Mapping[str, Any]
+
+_WHATS = {
+    "purchases": "Purchases",
+    "revenue": "Revenue",
+    "margin": "Margin",
+    "offer_cost": "− Cost of offers",
+    "reward_cost": "− Rewards handed out",
+    "liability_change": "− Change of points liability",
+    "profit": "= Profit",
+    "still_there": "Still there at the end",
+}
+_NAMES = {
+    "csat": "CSAT: satisfied customers",
+    "nps": "NPS: net promoter score",
+    "left": "Customers lost",
+    "closed": "Accounts closed",
+    "joined": "Customers gained",
+    "referred": "Gained through friends",
+    "enrolled": "New members",
+    "churn_rate": "Churn",
+    "active_share": "Truly there",
+    "member_share": "Members",
+    "breakage_share": "Breakage",
+}
+_SIDES = ("kpis", "against")
+_TWO_DIGITS = ("average_order_value", "profit_per_customer", "liability_per_member")
+
+
+def kpi_name(kpi: Kpi) -> str:
+    """'Liability per member'."""
+    return _NAMES.get(kpi.name, plain(kpi.name))
+
+
+def kpi_value(kpi: Kpi, value: object) -> str:
+    """A KPI's value as its unit is written."""
+    if kpi.unit.startswith("share"):
+        return percent(value, 1)
+    if kpi.name in _TWO_DIGITS:
+        return decimal(value, 2)
+    if kpi.name == "purchase_frequency":
+        return decimal(value, 3)
+    if kpi.name == "nps":
+        return decimal(value, 0, sign=True)
+    return significant(value, 4)
+
+
+def kpi_per_week(kpi: Kpi) -> bool:
+    """Is it an amount per week?"""
+    return "week" in kpi.unit and "weeks" not in kpi.unit
+
+
+def shown_kpis(summary: Summary) -> list[Kpi]:
+    """Those that are not zero or without value in every period."""
+    sides = [part(period, side) for period in rows(summary, "periods") for side in _SIDES]
+    return [kpi for kpi in KPIS if any(number_or_none(side.get(kpi.name)) for side in sides)]
+
+
+def names(summary: Summary) -> list[str]:
+    """The programme, and the one it is compared with if there is one."""
+    found = [part(summary, side).get("name") for side in ("programme", "against")]
+    return [plain(name) for name in found if name]
+
+
+def period_name(period: Mapping[str, Any]) -> str:
+    """'weeks 1-52'."""
+    return f"weeks {decimal(period.get('first'))}–{decimal(period.get('last'))}"
+
+
+def response_title(name: str) -> str:
+    """A response world as the heading of what happened in it."""
+    return "If nothing moved anybody" if name == "null" else f"Response world “{name}”"
+
+
+def question(summary: Summary) -> str:
+    """What the run is about."""
+    programme, *other = names(summary)
+    place = plain(summary.get("world")).lower()
+    if other:
+        return f"{programme} or {other[0].lower()}? A simulated {place}"
+    return f"{programme} in a simulated {place}"
+
+
+def difference_rows(summary: Summary) -> list[tuple[str, list[list[str]]]]:
+    """Per response world: what, this programme, the other, difference, interval."""
+    found = []
+    for one in rows(summary, "differences"):
+        table = []
+        for row in rows(one, "rows"):
+            if not row.get("run") and not row.get("against"):
+                continue
+            share = row.get("what") == "still_there"
+            sides = [
+                percent(row.get(side), 1) if share else decimal(row.get(side), 2)
+                for side in ("run", "against")
+            ]
+            change = [
+                decimal(None if value is None else 100 * value if share else value, 2, sign=True)
+                for value in (number_or_none(row.get(end)) for end in ("mean", "low", "high"))
+            ]
+            unit = " pp" if share else ""
+            table.append(
+                [
+                    _WHATS.get(str(row.get("what")), plain(row.get("what"))),
+                    *sides,
+                    change[0] + unit,
+                    interval(change[1], change[2]),
+                ]
+            )
+        found.append((str(one.get("response")), table))
+    return found
+
+
+def period_columns(summary: Summary) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Columns of the table by period: the period, the programme, its KPIs."""
+    sides = list(zip(_SIDES, names(summary), strict=False))
+    return [
+        (period_name(period), name, part(period, side))
+        for period in rows(summary, "periods")
+        for side, name in sides
+    ]

@@ -1,0 +1,371 @@
+"""Simulations: what is written, that pairing is exact, and that words follow the numbers."""
+
+import copy
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agents.calibration.posterior import Posterior
+from agents.errors import InputError
+from agents.population import GROCERY
+from agents.records import empty_customers
+from experiments import simulate as job
+from experiments.cli import main
+from experiments.config import compose_simulate
+from experiments.market_run import PER_CUSTOMER, run_market, tier_shares
+from experiments.report.kpis import panels, programmes
+from experiments.report.simulation import summary_text
+from experiments.report.simulation_answer import cautions, findings, headline, verdict
+from experiments.simulate import Simulation, run_simulate, simulate, statement
+from sim.metrics import KPIS
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ("customers=300", "weeks=30")
+COFFEE = ("world=coffee_shop", "programme=challenge", "against=points", *SMALL)
+
+
+@pytest.fixture(scope="module")
+def coffee() -> Simulation:
+    return simulate(*COFFEE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What the command leaves."""
+    runs = tmp_path_factory.mktemp("runs")
+    run_simulate(compose_simulate([*COFFEE, f"runs_dir={runs}", "name=coffee"]))
+    return runs / "coffee"
+
+
+def rows_of(run: Simulation, response: str) -> dict[str, dict[str, float]]:
+    table = next(one for one in run.summary["differences"] if one["response"] == response)
+    return {row["what"]: row for row in table["rows"]}
+
+
+# -------------------------------------------------------------------------------- what is run
+
+
+def test_kpis_have_a_row_a_week_and_the_documented_columns(coffee):
+    assert tuple(coffee.kpis) == ("week", *(kpi.name for kpi in KPIS))
+    assert coffee.kpis["week"].tolist() == list(range(30))
+    assert coffee.against is not None
+    assert coffee.against.shape == coffee.kpis.shape
+
+
+def test_the_other_programme_changes_no_digit_of_this_one(coffee):
+    alone = simulate(*(one for one in COFFEE if not one.startswith("against")))
+    assert alone.against is None
+    assert alone.summary["differences"] == []
+    pd.testing.assert_frame_equal(alone.kpis, coffee.kpis)
+
+
+def test_the_paired_difference_is_that_of_the_weekly_totals(coffee):
+    rows = rows_of(coffee, "literature")
+    assert tuple(rows) == PER_CUSTOMER
+    for what in ("profit", "revenue", "margin", "reward_cost"):
+        ahead = (coffee.kpis[what] - coffee.against[what]).sum() / 300
+        assert rows[what]["mean"] == pytest.approx(ahead), what
+        assert rows[what]["low"] < rows[what]["mean"] < rows[what]["high"]
+        assert rows[what]["run"] - rows[what]["against"] == pytest.approx(ahead)
+    owed = coffee.kpis["liability"].iloc[-1] / 300
+    assert rows["liability_change"]["run"] == pytest.approx(owed)
+    costs = rows["offer_cost"]["run"] + rows["reward_cost"]["run"] + owed
+    assert rows["profit"]["run"] == pytest.approx(rows["margin"]["run"] - costs)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        ("programme=cashback",),
+        ("world=fitness_app",),
+        ("world=coffee_shop", "programme=tiered", "policy=blanket"),
+    ],
+    ids=["vouchers", "fees", "offers"],
+)
+def test_what_customers_brought_adds_up_to_the_weekly_totals(choice):
+    config = compose_simulate([*choice, "customers=300", "weeks=20"])
+    run = run_market(config, config.world.population.posterior, "literature")
+    for name in ("revenue", "margin", "offer_cost", "reward_cost", "profit"):
+        total = run.kpis[name].sum()
+        assert run.per_customer[name].sum() == pytest.approx(total), name
+    gained = run.per_customer["liability_change"].sum()
+    assert gained == pytest.approx(run.kpis["liability"].iloc[-1])
+    active = run.kpis["active_share"].iloc[-1] * run.kpis["customers"].iloc[-1]
+    assert run.per_customer["still_there"].sum() == pytest.approx(active)
+
+
+def test_where_nothing_moves_anybody_only_what_is_handed_out_differs(coffee):
+    rows = rows_of(coffee, "null")
+    for what in ("purchases", "revenue", "margin", "still_there"):
+        assert rows[what]["mean"] == rows[what]["low"] == rows[what]["high"] == 0.0, what
+    given = rows["reward_cost"]["mean"] + rows["liability_change"]["mean"]
+    assert rows["profit"]["mean"] == pytest.approx(-given)
+    assert given > 0
+    assert rows_of(coffee, "literature")["purchases"]["mean"] != 0.0
+
+
+def test_in_the_null_world_itself_it_is_run_once():
+    run = simulate(*COFFEE, "response=null", "weeks=4")
+    assert [one["response"] for one in run.summary["differences"]] == ["null"]
+
+
+def test_weeks_of_warm_up_are_not_counted():
+    run = simulate("world=coffee_shop", "customers=200", "weeks=6", "warmup_weeks=20")
+    assert run.kpis["week"].tolist() == list(range(20, 26))
+    assert run.kpis["liability"].iloc[0] > 0
+    whole = simulate("world=coffee_shop", "customers=200", "weeks=26")
+    assert run.kpis["profit"].tolist() == whole.kpis["profit"].iloc[20:].tolist()
+    assert run.summary["starting_customers"] == whole.kpis["customers"].iloc[19]
+
+
+def test_offers_are_made_after_the_warm_up_and_under_constraints():
+    run = simulate("customers=300", "weeks=10", "warmup_weeks=12", "policy=blanket")
+    assert run.kpis["contacts"].sum() > 0
+    assert run.summary["audit"]["violations"] == 0
+    assert run.summary["audit"]["override_rate"] > 0
+    config = compose_simulate(["customers=300", "weeks=1", "warmup_weeks=12", "policy=blanket"])
+    market = run_market(config, config.world.population.posterior, "literature")
+    assert market.governed is not None
+    assert market.governed.audit.weeks == 1
+    assert simulate("customers=300", "weeks=2").summary["audit"] is None
+
+
+def test_a_programme_with_tiers_has_their_shares():
+    run = simulate("programme=tiered", *SMALL)
+    tiers = run.kpis[["tier_base", "tier_silver", "tier_gold"]]
+    assert tiers.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert tiers["tier_base"].iloc[0] > tiers["tier_base"].iloc[-1]
+    customers = empty_customers(5)
+    customers.account["enrolled"] = (1, 1, 1, 1, 0)
+    customers.account["closed"] = (0, 0, 0, 1, 0)
+    customers.account["tier"] = (0, 2, 2, 1, 0)
+    assert tier_shares(customers, 3).tolist() == pytest.approx([1 / 3, 0, 2 / 3])
+    assert tier_shares(empty_customers(2), 2).tolist() == [0, 0]
+
+
+def test_without_a_programme_there_are_no_members():
+    run = simulate("programme=no_programme", "customers=200", "weeks=3")
+    assert run.kpis["member_share"].tolist() == [0.0] * 3
+    assert run.kpis["liability_per_member"].isna().all()
+
+
+def test_a_fitted_population_takes_the_place_of_the_worlds(tmp_path):
+    parameters = {name: np.repeat(values, 2) for name, values in GROCERY.parameters.items()}
+    parameters["rate_mean"] = np.full(2, 4.0)
+    path = tmp_path / "posterior.nc"
+    Posterior("drift", "lognormal_gamma", parameters, {}).save(path)
+    own = simulate("customers=300", "weeks=4")
+    fitted = simulate("customers=300", "weeks=4", f"posterior={path}")
+    assert fitted.kpis["purchase_frequency"].mean() > 2 * own.kpis["purchase_frequency"].mean()
+    assert any("fitted to a log" in text for _, text in cautions(fitted.summary))
+    with pytest.raises(InputError, match="no such file"):
+        simulate("posterior=nowhere.nc")
+
+
+# ---------------------------------------------------------------------------- what is written
+
+
+def test_the_command_leaves_tables_summary_and_an_offline_page(folder, coffee):
+    kept = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert kept == {"kpis.csv", "kpis_against.csv", "summary.json", "report.html"}
+    frame = pd.read_csv(folder / "kpis.csv")
+    pd.testing.assert_frame_equal(frame, coffee.kpis, check_dtype=False)
+    summary = json.loads((folder / "summary.json").read_text())
+    own = {"name", "created"}
+    assert {k: v for k, v in summary.items() if k not in own} == {
+        k: v for k, v in coffee.summary.items() if k not in own
+    }
+    page = (folder / "report.html").read_text()
+    assert "default-src 'none'" in page
+    assert page.count("plotly.js v") == 1
+    before_scripts = page.split("<noscript>")[0]
+    assert not re.search(r"<(?:link|img|iframe)|\b(?:src|href)=", before_scripts)
+    assert headline(summary) in before_scripts
+    for kpi in ("Breakage", "Liability", "NPS: net promoter score", "Churn", "Members"):
+        assert f">{kpi}" in before_scripts, kpi
+
+
+def test_the_console_says_the_answer_within_100_columns(coffee):
+    text = summary_text(coffee.summary)
+    assert text.strip().startswith("Challenge earns")
+    for words in ("Breakage", "Liability", "NPS", "CSAT", "interval", "Challenge", "Points"):
+        assert words in text, words
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    runs = tmp_path / "runs"
+    monkeypatch.setattr(job, "run_market", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_simulate(compose_simulate([*COFFEE, f"runs_dir={runs}"]))
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["simulate", "world=coffe_shop"], "did you mean 'coffee_shop'?"),
+        (["simulate", "programme=points", "against=points"], "is the programme itself"),
+        (["simulate", "weeks=0"], "weeks=0 must be 1 to 520"),
+        (["simulate", "policy=maskable_ppo"], "choose no_offers"),
+        (["simulate", "custmers=5"], "did you mean 'customers'?"),
+        (["validate", "--write", "nowhere/page.md"], "lies in a folder that does not exist"),
+        (["validate", "page.md"], "see 'loyaltylab validate --help'"),
+    ],
+)
+def test_what_a_person_can_put_right_is_one_line_and_exit_2(
+    arguments, words, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("loyaltylab: error: ")
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["simulate", "validate"])
+def test_help_teaches_by_examples_that_compose(command, capsys):
+    assert main([command, "--help"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    examples = [line for line in lines if line.startswith(f"loyaltylab {command}")]
+    assert len(examples) >= 3
+    for line in examples:
+        given = shlex.split(line)[2:]
+        if command == "simulate" and "posterior" not in line:
+            compose_simulate(given)
+
+
+def test_what_an_option_says_of_itself_is_the_comment_that_opens_its_file():
+    assert statement("world", "coffee_shop").startswith("A chain of coffee shops")
+    assert "defaults" not in statement("world", "coffee_shop")
+    assert statement("world", "nowhere") == ""
+
+
+# ------------------------------------------------------------------------------------ figures
+
+
+def test_panels_show_this_programme_in_front_and_the_other_in_grey(coffee):
+    colours = list(programmes(coffee.summary).values())
+    drawn = panels(coffee.summary, coffee.kpis, coffee.against)
+    found = {panel.names[0]: figure for panel, figure in drawn}
+    for name in ("profit_per_customer", "liability_per_member", "nps", "ahead"):
+        shown = [trace["line"]["color"] for trace in found[name]["data"]]
+        assert shown == colours[::-1], name
+    ahead = found["ahead"]["data"][1]["y"]
+    assert ahead[-1] == pytest.approx(rows_of(coffee, "literature")["profit"]["mean"])
+    assert "contacts" not in found
+    assert "breakage_share" not in found  # nothing has expired in 30 weeks
+    lines = found["points_issued"]["data"]
+    assert [trace["line"]["dash"] for trace in lines] == ["solid", "dash", "dot"] * 2
+    assert lines[3]["x"] == list(range(1, 31))
+    assert lines[3]["y"] == coffee.kpis["points_issued"].tolist()
+
+
+def test_the_figure_of_a_notebook_holds_every_panel_and_names_the_programmes(coffee):
+    figure = coffee.figure()
+    drawn = panels(coffee.summary, coffee.kpis, coffee.against)
+    traces = sum(len(one["data"]) for _, one in drawn)
+    assert len(figure.data) == traces + 2
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["Challenge", "Points"]
+    alone = Simulation(coffee.kpis, None, coffee.summary | {"against": None})
+    assert not any("ahead" in str(note.text) for note in alone.figure().layout.annotations)
+
+
+def test_a_notebook_shows_the_answer_as_a_table_without_script(coffee):
+    view = coffee._repr_html_()
+    assert headline(coffee.summary) in view
+    assert "<table>" in view
+    assert "<script" not in view
+
+
+def test_the_notebook_runs(monkeypatch):
+    monkeypatch.setattr(job, "compose_simulate", lambda given: compose_simulate([*given, *SMALL]))
+    cells = json.loads((ROOT / "notebooks/simulate.ipynb").read_text("utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert len("\n".join(code).splitlines()) <= 5
+    names: dict[str, Any] = {}
+    for text in code:
+        exec(compile(text, "simulate.ipynb", "exec"), names)
+    assert any(isinstance(value, Simulation) for value in names.values())
+
+
+# -------------------------------------------------------------------------------------- words
+
+
+def with_profit(run: Simulation, response: str, mean: float, half: float) -> dict[str, Any]:
+    """The summary with another difference in profit."""
+    summary = copy.deepcopy(run.summary)
+    for one in summary["differences"]:
+        for row in one["rows"]:
+            if one["response"] == response and row["what"] == "profit":
+                row |= {"mean": mean, "low": mean - half, "high": mean + half, "against": 50.0}
+    return summary
+
+
+def test_the_headline_claims_a_difference_only_where_the_interval_excludes_zero(coffee):
+    assert headline(with_profit(coffee, "literature", 2.5, 1.0)) == (
+        "Challenge earns 2.50 (5.0 %) more profit per customer than points over 30 weeks; "
+        "95 % interval +1.50 to +3.50."
+    )
+    assert "earns 2.50 (5.0 %) less" in headline(with_profit(coffee, "literature", -2.5, 1.0))
+    assert headline(with_profit(coffee, "literature", 2.5, 3.0)).startswith(
+        "No difference in profit is established between challenge and points: +2.50"
+    )
+
+
+def test_the_verdict_says_whether_the_answer_rests_on_assumed_reactions(coffee):
+    gain = with_profit(coffee, "literature", 2.5, 1.0)
+    assert "rests on the assumed reactions" in verdict(gain)
+    loss = with_profit(coffee, "literature", -2.5, 1.0)
+    assert "the same with and without the assumed reactions" in verdict(loss)
+    alone = coffee.summary | {"differences": [], "against": None}
+    assert "against=no_programme" in verdict(alone)
+    assert "profit per customer and week" in headline(alone)
+
+
+def test_findings_compare_breakage_with_what_is_accrued(coffee):
+    summary = copy.deepcopy(coffee.summary)
+    early = "Too early to tell: nothing expires before week 65."
+    assert dict(findings(summary))["Breakage."] == early
+    summary["warmup_weeks"] = 52
+    for share, words in ((0.9, "too high"), (0.05, "too low"), (0.33, "30 %.")):
+        for period in summary["periods"]:
+            period["kpis"]["breakage_share"] = share
+        assert dict(findings(summary))["Breakage."].rstrip(".").find(words.rstrip(".")) > 0, words
+    assert "If that lasts" not in dict(findings(summary))["Breakage."]
+
+
+def test_a_reward_beyond_the_points_lifetime_is_said_to_be_out_of_reach(coffee):
+    summary = coffee.summary | {"points_per_member_and_week": 5.0}
+    text = dict(findings(summary))["How far the reward is."]
+    assert "takes 500: 100 weeks" in text
+    assert "the average member never gets it" in text
+    near = dict(findings(coffee.summary | {"points_per_member_and_week": 50.0}))
+    assert "never" not in near["How far the reward is."]
+
+
+def test_cautions_count_the_assumptions_and_quote_the_world(coffee):
+    said = dict(cautions(coffee.summary))
+    known = [row["status"] for row in coffee.summary["assumptions"]]
+    expected = f"{known.count('A')} of the {len(known)} things put in are assumptions (A)"
+    assert expected in said["It is a simulation of assumptions."]
+    assert "A chain of coffee shops" in " ".join(said.values())
+    assert "The market starts cold." in said
+    assert "The market starts cold." not in dict(cautions(coffee.summary | {"warmup_weeks": 52}))
+
+
+def test_any_number_of_the_summary_may_be_missing(coffee):
+    summary = json.loads(re.sub(r"-?\d+\.\d+(?:e-?\d+)?", "null", json.dumps(coffee.summary)))
+    text = summary_text(summary)
+    assert not re.search(r"\bNone\b|\bnan\b", text)
+    assert headline(summary)

@@ -1,0 +1,100 @@
+"""Purchases of cohorts that nobody markets to: what a log of simulated customers would hold."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.behaviour import ResponseParameters
+from agents.population import PosteriorLike, draw_population, dynamics_from, filter_from
+from agents.profile import EventKind
+from agents.records import SECONDS_PER_WEEK
+from agents.rng import derive_seed
+from sim.market import LoyaltyMarket
+from sim.scenario import SeasonParameters
+from sim.week import World, starting_in
+
+
+class Purchases(NamedTuple):
+    """One element a purchase, arrays of shape (purchases,).
+
+    ``customer`` is 0 to n - 1, ``time`` in seconds since the customer's clock started, ``amount``
+    in minor units. What starts a clock is not among them.
+    """
+
+    customer: NDArray[np.int64]
+    time: NDArray[np.int64]
+    amount: NDArray[np.int64]
+
+    def delayed(self, start: NDArray[np.int64]) -> "Purchases":
+        """The same on a common clock; ``start`` has shape (n,), seconds."""
+        return self._replace(time=self.time + start[self.customer])
+
+    def before(self, weeks: int) -> "Purchases":
+        """Those of the first weeks."""
+        rows = self.time < weeks * SECONDS_PER_WEEK
+        return Purchases(*(values[rows] for values in self))
+
+    def cohorts(self, n: int) -> list["Purchases"]:
+        """Those of each n customers in turn, renumbered from 0."""
+        number = self.customer // n
+        found = []
+        for at in range(int(number.max()) + 1 if number.size else 0):
+            rows = number == at
+            found.append(Purchases(self.customer[rows] % n, self.time[rows], self.amount[rows]))
+        return found
+
+    def weekly_counts(self, n: int, weeks: int) -> NDArray[np.int64]:
+        """Purchases per customer and week, shape (n, weeks); later ones are left out."""
+        inside = self.before(weeks)
+        cell = inside.customer * weeks + inside.time // SECONDS_PER_WEEK
+        return np.bincount(cell, minlength=n * weeks).reshape(n, weeks)
+
+    def spend(self, n: int) -> NDArray[np.float64]:
+        """What each customer paid, minor units, shape (n,)."""
+        return np.bincount(self.customer, weights=self.amount, minlength=n).astype(np.float64)
+
+
+def simulated_purchases(
+    posterior: PosteriorLike,
+    n: int,
+    weeks: int,
+    seed: int,
+    season: SeasonParameters | None = None,
+    first_week: int = 0,
+    tell: Callable[[], None] | None = None,
+) -> Purchases:
+    """Simulate customers without programme, offers, rivals and word of mouth.
+
+    Parameters
+    ----------
+    posterior
+        What they are drawn from; its mode.
+    n, weeks, seed
+        Customers, weeks since their clocks started, seed of both population and luck.
+    season, first_week
+        Calendar of the year, and the week of the year in which clocks start.
+    tell
+        Called after each week.
+    """
+    world = World(
+        ResponseParameters(),
+        dynamics_from(posterior),
+        filter_from(posterior),
+        season or SeasonParameters(),
+    )
+    customers = draw_population(posterior, n, derive_seed(seed, "population"))
+    market = LoyaltyMarket(world, customers, derive_seed(seed, "world"), recording=True)
+    market.engine.rules = starting_in(market.engine.rules, first_week)
+    parts = []
+    for _ in range(weeks):
+        market.step()
+        events = market.events()
+        parts.append(events[events["kind"] == EventKind.PURCHASE])
+        if tell is not None:
+            tell()
+    bought = np.concatenate(parts)
+    return Purchases(
+        bought["customer"].astype(np.int64), bought["time"].astype(np.int64), bought["amount"]
+    )

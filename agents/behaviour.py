@@ -108,7 +108,7 @@ class ResponseParameters:
     reward_log_hazard: float = _switched("reward_retention", -2, 2)
     reward_weeks: float = _scale("reward_retention", 0.1, 520, 13.0)
     contact_log_hazard: float = _switched("proactive_contact", -2, 2)
-    contact_weeks: int = _scale("proactive_contact", 1, 255, 13)
+    contact_weeks: int = _scale("proactive_contact", 1, 254, 13)
     opt_out_per_contact: float = _switched("opt_out", 0, 1, 0.002, off=0.0)
     satisfaction_log_hazard: float = _switched("satisfaction", -2, 2)
     satisfaction_weeks: float = _scale("satisfaction", 0.1, 520, 13.0)
@@ -228,7 +228,8 @@ class Dynamics:
 
     ``drift_sd`` is the stationary sd of the log rate, ``drift_weeks`` its time constant;
     0 weeks switches drift off. ``max_basket`` caps a basket, in minor units. ``join_hazard`` is
-    the weekly hazard at which a prospect becomes a customer unasked.
+    the weekly hazard at which a prospect becomes a customer unasked. ``category_shares`` are the
+    mean shares of the categories, empty where none are told apart.
     """
 
     drift_sd: float = 0.0
@@ -237,7 +238,7 @@ class Dynamics:
     log_rate_centre: float = 0.0
     close_account_probability: float = 0.1
     max_basket: float = MAX_BASKET
-    categories: int = 0
+    category_shares: tuple[float, ...] = ()
     join_hazard: float = 0.0
     subscription: SubscriptionParameters = SubscriptionParameters()
     survey: SurveyParameters = SurveyParameters()
@@ -248,7 +249,9 @@ class Dynamics:
         # 255 baskets a week must fit 32-bit minor units.
         check_range("max_basket", self.max_basket, 1.0, MAX_BASKET)
         check_range("close_account_probability", self.close_account_probability, 0.0, 1.0)
-        check_range("categories", self.categories, 0, N_CATEGORIES)
+        check_range("number of categories", len(self.category_shares), 0, N_CATEGORIES)
+        for share in self.category_shares:
+            check_range("category_shares", share, 1e-6, 1.0)
         check_range("join_hazard", self.join_hazard, 0.0, 10.0)
         if self.spend_family not in SPEND_FAMILIES:
             raise ValueError(f"spend_family={self.spend_family!r}: choose one of {SPEND_FAMILIES}")
@@ -311,6 +314,7 @@ BEHAVIOUR = record_dtype(
         Field("fee", "i8", (), "minor units", "subscription fee"),
         Field("fee_margin", "i8", (), "minor units", "margin of the fee"),
         Field("categories", "i8", (), "", "number of categories, 0 = none are told apart"),
+        Field("category_share", "f8", (N_CATEGORIES,), "share", "mean share of each"),
         Field("lognormal_spend", "u1", (), "flag", "baskets lognormal rather than gamma"),
     )
 )
@@ -327,8 +331,10 @@ def behaviour_record(response: ResponseParameters, dynamics: Dynamics) -> NDArra
         record[name] = getattr(response, name)
     for name in _BY_KIND:
         record[name][0] = getattr(response, name).values
-    for name in (*_OWN, "categories"):
+    for name in _OWN:
         record[name] = getattr(dynamics, name)
+    record["categories"] = len(dynamics.category_shares)
+    record["category_share"][0, : len(dynamics.category_shares)] = dynamics.category_shares
     for name in _SURVEY:
         record[name] = getattr(dynamics.survey, name)
     names = [name for one in PLUGGED for name in one.parameters]
@@ -463,7 +469,7 @@ def category_fit(traits, category, behaviour):  # type: ignore[no-untyped-def]
     """How well an offer for one category suits this customer, mean 1; 1 for offers for all."""
     if category < 0 or behaviour.categories == 0:
         return 1.0
-    fit = traits.category[category] * behaviour.categories
+    fit = traits.category[category] / behaviour.category_share[category]
     return 1.0 + behaviour.category_match * (fit - 1.0)
 
 
@@ -611,7 +617,7 @@ def live_through(traits, state, outcome, contacted, kind, rewards, behaviour):  
     else:
         state.no_deals += traits.deal_learning
     if contacted:
-        state.contact_weeks = behaviour.contact_weeks
+        state.contact_weeks = behaviour.contact_weeks + 1  # the next week's start takes one off
     if rewards > 0:
         state.satisfaction += behaviour.satisfaction_reward * rewards
     change = outcome.tier_change

@@ -71,7 +71,7 @@ def word_of_mouth(
     Parameters
     ----------
     customers
-        Only ids and purchase rates are read.
+        Only ids and purchase rates are read, the rates as they are now.
     key
         ``derive_seed(seed, "population")`` or any other 64-bit seed.
     """
@@ -127,20 +127,26 @@ def _hear(start, neighbours, told, left, state, buzz_keep, contagion_keep):  # t
 
 
 @kernel
+def _may_refer(account, outcome):  # type: ignore[no-untyped-def]
+    """1 for a member with an open account who was there before this week, else 0."""
+    return 1 if account.enrolled and account.closed == 0 and outcome.joined == 0 else 0
+
+
+@kernel
 def _credit(start, neighbours, traits, state, account, outcome, week, key):  # type: ignore[no-untyped-def]
     for row in range(state.shape[0]):
         if outcome[row].joined != 2:
             continue
         members = 0
         for link in range(start[row], start[row + 1]):
-            members += account[neighbours[link]].enrolled
+            members += _may_refer(account[neighbours[link]], outcome[neighbours[link]])
         if members == 0:
             continue
         word = block(key, traits[row].id, week, JOIN, 0, state[row].replica)[1]
         chosen = np.int64(word * np.uint64(members) >> np.uint64(32))
         for link in range(start[row], start[row + 1]):
             other = neighbours[link]
-            if account[other].enrolled:
+            if _may_refer(account[other], outcome[other]):
                 if chosen == 0:
                     state[other].referrals = min(state[other].referrals + 1, 255)
                     break

@@ -75,7 +75,9 @@ STATE_FIELDS = (
     Field("alive", "u1", (), "flag", "1 while the customer has not silently left"),
     Field("prospect", "u1", (), "flag", "not a customer yet"),
     Field("referrals", "u1", (), "customers", "newcomers of last week credited to this customer"),
-    Field("contact_weeks", "u1", (), "weeks", "weeks that the last contact still raises churn"),
+    Field(
+        "contact_weeks", "u1", (), "weeks", "weeks that the last contact raises churn, this one too"
+    ),
     Field("intends_redemption", "u1", (), "flag", "means to redeem the open offer"),
 )
 

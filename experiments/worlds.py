@@ -39,6 +39,7 @@ def build_world(config: Config, posterior: PosteriorLike, response: str) -> Worl
             posterior,
             close_account_probability=world.close_account_probability,
             join_hazard=world.join_hazard,
+            category_shares=tuple(world.membership.category_shares.values()),
             subscription=world.subscription,
             survey=world.survey,
         ),

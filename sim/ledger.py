@@ -139,7 +139,8 @@ class WeekTotals:
 
 
 _COUNTED = (
-    "contacts", "joined", "referred", "promoters", "detractors", "answers", "satisfied", "rose", "fell",
+    "contacts", "joined", "referred", "promoters", "detractors", "answers", "satisfied",
+    "rose", "fell",
 )  # fmt: skip
 _SUMMED = tuple(name for name in WeekTotals.__dataclass_fields__ if name not in _COUNTED)
 _BLOCK = 4096

@@ -78,11 +78,13 @@ class CompetitorAgent(mesa.Agent):
     """The rivals: planned campaigns are in the calendar; this is their answer to the firm."""
 
     def step(self) -> None:
-        """Set this week's reaction: in proportion to the open offers that customers hold."""
+        """Set this week's reaction: in proportion to the customers who held an offer last week."""
         reaction = self.model.world.competitor.reaction
         if reaction > 0:
-            holding = float((self.model.customers.account["offer"] > 0).mean())
-            self.model.engine.rules["competitor"] = reaction * holding
+            _, _, account, _, outcome = self.model.customers
+            # Open still, or gone since: sent or used up in the week that ended.
+            held = (account["offer"] > 0) | (outcome["action"] > 0) | (outcome["redeemed"] > 0)
+            self.model.engine.rules["competitor"] = reaction * float(held.mean())
 
 
 class LoyaltyMarket(mesa.Model):

@@ -126,7 +126,8 @@ SURROUNDINGS = ("season", "drift", "survey", "subscription", "word_of_mouth", "j
 class World(NamedTuple):
     """What a market is made of, as parameters; ``rules()`` compiles it.
 
-    ``categories`` names the categories that customers' shares are of. ``off`` names mechanisms
+    ``categories`` names the categories that customers' shares are of (``dynamics`` may hold the
+    mean shares; equal otherwise). ``off`` names mechanisms
     that are switched off: ``agents.behaviour.MECHANISMS`` or ``SURROUNDINGS``.
     """
 
@@ -159,7 +160,9 @@ class World(NamedTuple):
             if name not in (*MECHANISMS, *SURROUNDINGS):
                 known = ", ".join((*MECHANISMS, *SURROUNDINGS))
                 raise ValueError(f"off={name!r} is no mechanism: choose among {known}")
-        own: dict[str, Any] = {"categories": len(self.categories)}
+        own: dict[str, Any] = {}
+        if self.categories and not self.dynamics.category_shares:
+            own["category_shares"] = (1 / len(self.categories),) * len(self.categories)
         if "drift" in self.off:
             own |= {"drift_sd": 0.0, "drift_weeks": 0.0}
         if "survey" in self.off:

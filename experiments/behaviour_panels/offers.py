@@ -133,7 +133,7 @@ def category() -> Panels:
                     [
                         expected(
                             only("offers", "category", category_match=match, offer_log_rate_sd=0.0),
-                            Dynamics(categories=3),
+                            Dynamics(category_shares=(1 / 3, 1 / 3, 1 / 3)),
                             traits={"category": (s, (1 - s) / 2, (1 - s) / 2, 0.0)},
                             offer_kind=DISCOUNT,
                             offer_strength=1.0,

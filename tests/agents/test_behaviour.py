@@ -137,7 +137,7 @@ def test_saturation_halves_what_the_firm_does_for_a_heavy_buyer_and_nothing_else
 
 
 def test_a_category_offer_works_by_the_share_of_that_category() -> None:
-    three = Dynamics(categories=3)
+    three = Dynamics(category_shares=(1 / 3, 1 / 3, 1 / 3))
     offer = {"offer_log_rate": KindEffects(free_item=0.3)}
     everywhere = expect(OFFERED, three, category_match=1.0, **offer).rate
     for category, share in enumerate((0.5, 0.25, 0.25)):

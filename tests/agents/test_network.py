@@ -216,7 +216,6 @@ def test_every_member_among_the_neighbours_is_as_likely_to_be_credited() -> None
     assert (customers.state["referrals"].reshape(-1, 4) != before).any()  # another week, other luck
 
 
-@pytest.mark.xfail(reason="closed accounts and newcomers of the same week are credited too")
 @pytest.mark.parametrize("why", ["closed", "newcomer"])
 def test_nobody_is_credited_who_closed_the_account_or_came_in_the_same_week(why: str) -> None:
     customers = people(2)

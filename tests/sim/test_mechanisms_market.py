@@ -99,7 +99,6 @@ def test_rivals_answer_last_weeks_offers_in_proportion() -> None:
         compare(f"week {week}", purchases, 4 * math.exp(-0.5 * strength))
 
 
-@pytest.mark.xfail(reason="offers that end with the week are closed before rivals count them")
 def test_rivals_answer_offers_of_a_single_week_too() -> None:
     rules = quiet_world(
         {"competitor_log_rate": -0.5},

@@ -47,7 +47,7 @@ _CONSOLE = (
     "nps",
     "csat",
 )
-_WIDTH = 100
+_WIDTH, _NAME_WIDTH = 100, 12
 
 
 def render_simulation(
@@ -80,7 +80,10 @@ def summary_text(summary: Summary) -> str:
     """What the console shows, at most 100 columns wide."""
     lines = ["", *_wrapped(answers.headline(summary)), *_wrapped(answers.verdict(summary)), ""]
     columns = words.period_columns(summary)
-    heads = [["", *(label for label, _, _ in columns)], ["", *(name for _, name, _ in columns)]]
+    heads = [
+        ["", *(label for label, _, _ in columns)],
+        ["", *(name[:_NAME_WIDTH] for _, name, _ in columns)],
+    ]
     kpis = [kpi for kpi in words.shown_kpis(summary) if kpi.name in _CONSOLE]
     body = [
         [
@@ -89,16 +92,16 @@ def summary_text(summary: Summary) -> str:
         ]
         for kpi in kpis
     ]
-    lines += _aligned([*(heads if len(words.names(summary)) > 1 else heads[:1]), *body], 26)
+    lines += _aligned([*(heads if len(words.names(summary)) > 1 else heads[:1]), *body])
     for response, rows in words.difference_rows(summary):
-        ours, theirs = words.names(summary)
+        ours, theirs = (name[:_NAME_WIDTH] for name in words.names(summary))
         lines += [
             "",
             f"{words.response_title(response)}: per person over "
             f"{decimal(summary.get('weeks'))} weeks",
         ]
         head = ["", ours, theirs, "difference", "interval"]
-        lines += _aligned([head, *rows], 30)
+        lines += _aligned([head, *rows])
     lines.append("")
     for lead, text in (*answers.findings(summary), *answers.cautions(summary)):
         lines += _wrapped(f"- {lead} {text}", "  ")
@@ -272,11 +275,12 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
     return textwrap.wrap(text, _WIDTH, subsequent_indent=indent)
 
 
-def _aligned(rows: list[list[str]], first: int) -> list[str]:
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Columns under each other: the first to the left, the others to the right."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    widths[0] = max(widths[0], first)
+    roomy = sum(widths) + 2 * (len(widths) - 1) <= _WIDTH
     return [
-        "  ".join(
+        ("  " if roomy else " ").join(
             cell.ljust(width) if at == 0 else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         )

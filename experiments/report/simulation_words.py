@@ -28,8 +28,8 @@ _WHATS = {
     "still_there": "Still there at the end",
 }
 _NAMES = {
-    "csat": "CSAT: satisfied customers",
-    "nps": "NPS: net promoter score",
+    "csat": "CSAT",
+    "nps": "NPS",
     "left": "Customers lost",
     "closed": "Accounts closed",
     "joined": "Customers gained",

@@ -1,15 +1,23 @@
 """Outputs appear whole or not at all."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agents.errors import InputError
-from experiments.run_directory import MARKER, RunDirectory, atomic_path, write_atomic
+from experiments.run_directory import (
+    MARKER,
+    RunDirectory,
+    atomic_path,
+    write_atomic,
+    write_json,
+)
 
 WRITER = """
 import sys, time
@@ -151,3 +159,10 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     assert path.read_bytes() == b"second"
     assert everything(tmp_path) == ["offers.csv"]
     assert os.access(path, os.R_OK)
+
+
+def test_json_holds_plain_numbers_and_null_for_what_is_none(tmp_path: Path) -> None:
+    value = {1: (np.int64(3), np.float32(0.5)), "no": [float("nan"), np.float64("-inf"), None]}
+    write_json(tmp_path / "a.json", value)
+    read = json.loads((tmp_path / "a.json").read_text("utf-8"))
+    assert read == {"1": [3, 0.5], "no": [None, None, None]}

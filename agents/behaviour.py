@@ -118,6 +118,7 @@ class ResponseParameters:
     satisfaction_downgrade: float = _switched("satisfaction", -5, 5)
     competitor_log_rate: float = _switched("competitor", -2, 2)
     competitor_log_hazard: float = _switched("competitor", -2, 2)
+    competitor_reaction: float = _switched("competitor", 0, 10, 1.0, off=0.0)
     neighbour_log_rate: float = _switched("neighbours", -2, 2)
     buzz_weeks: float = _scale("neighbours", 0.1, 520, 4.0)
     contagion_log_hazard: float = _switched("contagion", -2, 2)

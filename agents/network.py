@@ -107,9 +107,9 @@ def word_of_mouth(
 
 
 @parallel_kernel
-def _tell(traits, outcome, told, left):  # type: ignore[no-untyped-def]
+def _tell(traits, state, outcome, told, left):  # type: ignore[no-untyped-def]
     for row in prange(outcome.shape[0]):
-        rewards = outcome[row].rewards + outcome[row].redeemed
+        rewards = (outcome[row].rewards + outcome[row].redeemed) * state[row].alive
         told[row] = rewards * traits[row].influence
         left[row] = outcome[row].left
 
@@ -127,9 +127,10 @@ def _hear(start, neighbours, told, left, state, buzz_keep, contagion_keep):  # t
 
 
 @kernel
-def _may_refer(account, outcome):  # type: ignore[no-untyped-def]
-    """1 for a member with an open account who was there before this week, else 0."""
-    return 1 if account.enrolled and account.closed == 0 and outcome.joined == 0 else 0
+def _may_refer(state, account, outcome):  # type: ignore[no-untyped-def]
+    """1 for a member still there, with an open account, who was so before this week; else 0."""
+    there = state.alive and account.closed == 0 and outcome.joined == 0
+    return 1 if there and account.enrolled else 0
 
 
 @kernel
@@ -139,14 +140,15 @@ def _credit(start, neighbours, traits, state, account, outcome, week, key):  # t
             continue
         members = 0
         for link in range(start[row], start[row + 1]):
-            members += _may_refer(account[neighbours[link]], outcome[neighbours[link]])
+            other = neighbours[link]
+            members += _may_refer(state[other], account[other], outcome[other])
         if members == 0:
             continue
         word = block(key, traits[row].id, week, JOIN, 0, state[row].replica)[1]
         chosen = np.int64(word * np.uint64(members) >> np.uint64(32))
         for link in range(start[row], start[row + 1]):
             other = neighbours[link]
-            if _may_refer(account[other], outcome[other]):
+            if _may_refer(state[other], account[other], outcome[other]):
                 if chosen == 0:
                     state[other].referrals = min(state[other].referrals + 1, 255)
                     break
@@ -169,7 +171,7 @@ def talk(
     keep = float(behaviour["buzz_keep"][0]), float(behaviour["contagion_keep"][0])
     # Gathered once, so that the scattered reads are of bytes rather than of whole records.
     told, left = np.empty(customers.n, np.float32), np.empty(customers.n, np.uint8)
-    _tell(traits, outcome, told, left)
+    _tell(traits, state, outcome, told, left)
     _hear(network.start, network.neighbours, told, left, state, *keep)
     if (outcome["joined"] == 2).any():
         _credit(network.start, network.neighbours, traits, state, account, outcome, week, key)

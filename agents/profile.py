@@ -146,6 +146,8 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         profile.week_revenue += amount
         if amount > 0:
             profile.baskets += 1
+        if code > 0:
+            profile.categories[code - 1] += 1
 
 
 @kernel

@@ -108,7 +108,7 @@ ACCOUNT_FIELDS = (
 PROFILE_FIELDS = (
     Field("joined", "i8", (), "seconds", "time of joining, -1 before"),
     Field("last_purchase", "i8", (), "seconds", "time of the last purchase, or of joining"),
-    Field("revenue", "i8", (), "minor units", "total paid"),
+    Field("revenue", "i8", (), "minor units", "paid for baskets in all, without fees"),
     Field("age", "f8", (), "weeks", "time since joining"),
     Field("exposure", "f8", (), "weeks", "effective exposure of the purchase rate"),
     Field("effective_repeats", "f8", (), "purchases", "repeat purchases, discounted under drift"),

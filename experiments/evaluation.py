@@ -46,12 +46,12 @@ def evaluate(
     for response in plan.responses:
         world = build_world(config, posterior, response)
         customers = draw_customers(config, posterior, "evaluate", plan.customers)
-        warm_up(world, customers, key, plan.warmup_weeks, tell)
+        friends = warm_up(world, customers, key, plan.warmup_weeks, tell).network
         for name in plan.policies:
             governed = GovernedPolicy(
                 make_policy(name, config, learned), config.constraints, customers.n
             )
-            run = paired_run(world, customers, key, governed, plan.weeks, tell)
+            run = paired_run(world, customers, key, governed, plan.weeks, tell, friends)
             rows.append(_row(config, name, response, run, governed))
     return rows
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.network import Network
 from agents.records import Customers
 from sim.engine import Engine
 from sim.ledger import cash_cost, profit
@@ -104,6 +105,7 @@ def paired_run(
     decider: Decider,
     weeks: int,
     tell: Callable[[], None] | None = None,
+    network: Network | None = None,
 ) -> PairedRun:
     """Run the same customers with a decider and with no offers, on common random numbers.
 
@@ -117,9 +119,11 @@ def paired_run(
         Horizon.
     tell
         Called after each week.
+    network
+        Word-of-mouth graph of both branches, that of a warm-up for example; by default a new one.
     """
     everyone = np.arange(customers.n)
-    treated = LoyaltyMarket(world, customers.take(everyone), key, decider=decider)
+    treated = LoyaltyMarket(world, customers.take(everyone), key, decider=decider, network=network)
     control = LoyaltyMarket(world, customers.take(everyone), key, network=treated.network)
     sums = _Sums(customers.n), _Sums(customers.n)
     deadweight = np.zeros(customers.n, np.int64)

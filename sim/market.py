@@ -11,17 +11,22 @@ from numpy.typing import NDArray
 
 from agents.customer import CustomerAgent, mesa
 from agents.network import Network, talk, word_of_mouth
-from agents.records import Customers
+from agents.records import OUTCOME, Customers
 from sim.engine import Engine
 from sim.ledger import Ledger, WeekTotals, week_totals
 from sim.offers import ActionTable
 from sim.week import Rules, World
 
 
+LATENT_OUTCOMES = ("left", "joined")
+_VISIBLE = [name for name in OUTCOME.names or () if name not in LATENT_OUTCOMES]
+
+
 class FirmView(NamedTuple):
     """All that a firm may look at when it decides; no TRAITS, no STATE.
 
-    Arrays have shape (n,). ``outcome`` is that of the week before.
+    Arrays have shape (n,). ``outcome`` is that of the week before, without what only the
+    simulator knows (``LATENT_OUTCOMES``).
     """
 
     week: int
@@ -75,16 +80,30 @@ class FirmAgent(mesa.Agent):
 
 
 class CompetitorAgent(mesa.Agent):
-    """The rivals: planned campaigns are in the calendar; this is their answer to the firm."""
+    """The rivals: planned campaigns are in the calendar; this is their answer to the firm.
+
+    ``held`` is the share of customers who hold an offer of the firm, that of last week until
+    ``step`` has answered to it.
+    """
+
+    def __init__(self, model: "LoyaltyMarket") -> None:
+        super().__init__(model)
+        self.held = self._holding()
+
+    def _holding(self) -> float:
+        customers = self.model.customers
+        account = customers.account
+        here = (customers.state["prospect"] == 0) & (account["closed"] == 0)
+        held = here & ((account["offer"] > 0) | (self.model.actions > 0))
+        return float(held.sum() / max(here.sum(), 1))
 
     def step(self) -> None:
-        """Set this week's reaction: in proportion to the customers who held an offer last week."""
-        reaction = self.model.world.competitor.reaction
-        if reaction > 0:
-            _, _, account, _, outcome = self.model.customers
-            # Open still, or gone since: sent or used up in the week that ended.
-            held = (account["offer"] > 0) | (outcome["action"] > 0) | (outcome["redeemed"] > 0)
-            self.model.engine.rules["competitor"] = reaction * float(held.mean())
+        """Set this week's reaction, in proportion to the customers who held an offer last week."""
+        rules = self.model.engine.rules
+        answer = self.model.world.competitor.reaction * rules["behaviour"]["competitor_reaction"][0]
+        if answer > 0:
+            rules["competitor"] = answer * self.held
+            self.held = self._holding()
 
 
 class LoyaltyMarket(mesa.Model):
@@ -181,7 +200,7 @@ class LoyaltyMarket(mesa.Model):
             customers.traits["id"],
             customers.account,
             customers.profile,
-            customers.outcome,
+            customers.outcome[_VISIBLE],
             self.table,
             self.engine.rules,
             self.ledger,

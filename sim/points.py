@@ -14,6 +14,7 @@ from sim.programme import PAID, SHELF
 from sim.tiers import close_tiers, qualify
 
 _MOST_COST = 1_000_000_000  # minor units of items at once, so that a week's cost fits 32 bits
+_MOST_HELD = 400_000_000  # points; five times that, balance and pending, fits 32 bits
 _BOUGHT = 128  # in account.streak during a week: a purchase counted; the week's close takes it off
 
 
@@ -63,8 +64,14 @@ def reward_ready(account, programme):  # type: ignore[no-untyped-def]
 
 @kernel
 def grant(account, outcome, programme, week, points):  # type: ignore[no-untyped-def]
-    """Issue points as pending; they are a liability from this moment."""
-    account.pending[week % PENDING_SLOTS] += points
+    """Issue points as pending; they are a liability from this moment.
+
+    Nobody is granted more than ``_MOST_HELD``, so that a balance fits 32 bits whatever the rules.
+    """
+    slot = week % PENDING_SLOTS
+    held = np.int64(account.points) + account.pending[slot]
+    points = min(np.int64(points), max(np.int64(0), _MOST_HELD - held))
+    account.pending[slot] += points
     outcome.points_earned += points
     accrue(outcome, points, programme.liability_per_point)
 
@@ -223,6 +230,25 @@ def expire(account, profile, outcome, log, customer, time, week, programme):  # 
         outcome.points_expired += expired
         accrue(outcome, -expired, programme.liability_per_point)
         post(profile, log, customer, time, POINTS, EXPIRE, 0, -expired)
+
+
+@kernel
+def forfeit(account, profile, outcome, log, customer, time, programme):  # type: ignore[no-untyped-def]
+    """All points of an account that is closed expire, pending and ordered ones too."""
+    balance = np.int64(account.points)
+    lost = balance
+    for slot in range(PENDING_SLOTS):
+        lost += account.pending[slot]
+        account.pending[slot] = 0
+    for slot in range(LOT_SLOTS):
+        account.lots[slot] = 0
+    account.points = 0
+    account.ordered = 0
+    account.order_weeks = 0
+    if lost > 0:
+        outcome.points_expired += lost
+        accrue(outcome, -lost, programme.liability_per_point)
+        post(profile, log, customer, time, POINTS, EXPIRE, 0, -balance)
 
 
 @kernel

@@ -67,6 +67,7 @@ from sim.offers import ACTION, MAX_ACTIONS, MAX_OFFERS, OFFER, ActionTable, Offe
 from sim.points import (
     close_programme_week,
     earn,
+    forfeit,
     goal_progress,
     grant,
     redeem_reward,
@@ -173,10 +174,15 @@ class World(NamedTuple):
             own["join_hazard"] = 0.0
         dynamics = replace(self.dynamics, **own)
         fee = dynamics.subscription
+        filter = self.filter
+        if fee.fee > 0:
+            filter = replace(filter, fee_margin=100 * fee.fee * fee.margin / fee.period_weeks)
+        elif "subscription" in self.off:
+            filter = replace(filter, fee_margin=0.0)
         return self._replace(
             response=self.response.without(*(name for name in self.off if name in MECHANISMS)),
             dynamics=dynamics,
-            filter=replace(self.filter, fee_margin=100 * fee.fee * fee.margin / fee.period_weeks),
+            filter=filter,
             season=SeasonParameters() if "season" in self.off else self.season,
             network=NetworkParameters() if "word_of_mouth" in self.off else self.network,
             off=(),
@@ -269,6 +275,15 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
 
 
 @kernel
+def basket_category(traits, state, week, index, rules, key):  # type: ignore[no-untyped-def]
+    """Main category of a basket as events tell it: its number + 1, 0 where none are told apart."""
+    if rules.behaviour.categories == 0:
+        return 0
+    drawn = block(key, traits.id, week, CATEGORY, index, state.replica)
+    return 1 + main_category(traits, rules.behaviour, drawn[0])
+
+
+@kernel
 def purchase(  # type: ignore[no-untyped-def]
     traits, state, account, profile, outcome, log, expected, week, index, span, redeems, rules, key
 ):
@@ -288,10 +303,7 @@ def purchase(  # type: ignore[no-untyped-def]
     outcome.purchases += 1
     outcome.gross += gross
     outcome.margin += share_of(gross, rules.margin_share)
-    category = 0
-    if rules.behaviour.categories > 0:
-        drawn = block(key, traits.id, week, CATEGORY, index, state.replica)
-        category = 1 + main_category(traits, rules.behaviour, drawn[0])
+    category = basket_category(traits, state, week, index, rules, key)
     post(profile, log, traits.id, time, PURCHASE, category, 0, gross - discount - voucher)
     if rules.programme.active and account.enrolled:
         earn(
@@ -313,7 +325,7 @@ def enrol(account, outcome, week, programme):  # type: ignore[no-untyped-def]
 def approach(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
     """A prospect may become a customer, with a first basket at the week's end.
 
-    Newcomers who came through neighbours enrol at once.
+    Newcomers who came through neighbours enrol at once, where customers enrol at all.
     """
     behaviour = rules.behaviour
     week = state.week
@@ -340,18 +352,21 @@ def approach(traits, state, account, profile, outcome, log, rules, key):  # type
     outcome.purchases = 1
     outcome.gross = gross
     outcome.margin = share_of(gross, rules.margin_share)
-    post(profile, log, traits.id, time, JOIN, 0, 0, gross)
-    if rules.programme.active and outcome.joined == 2:
+    category = basket_category(traits, state, week, 0, rules, key)
+    post(profile, log, traits.id, time, JOIN, category, 0, gross)
+    if rules.programme.active and outcome.joined == 2 and behaviour.enrol_probability > 0.0:
         enrol(account, outcome, week, rules.programme)
         earn(account, profile, outcome, log, traits.id, time, week, rules.programme, gross, 0, 0)
 
 
 @kernel
-def close_account(traits, state, account, profile, outcome, log):  # type: ignore[no-untyped-def]
-    """The account ends: the only exit that a firm observes."""
+def close_account(traits, state, account, profile, outcome, log, programme):  # type: ignore[no-untyped-def]
+    """The account ends, with its points: the only exit that a firm observes."""
     account.closed = 1
     outcome.closed = 1
     time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
+    if programme.active:
+        forfeit(account, profile, outcome, log, traits.id, time, programme)
     post(profile, log, traits.id, time, CLOSE_ACCOUNT, 0, 0, 0)
 
 
@@ -362,7 +377,7 @@ def leave(traits, state, account, profile, outcome, log, rules, key):  # type: i
     outcome.left = 1
     words = block(key, traits.id, state.week, EXIT, 0, state.replica)
     if uniform(words[0]) < rules.behaviour.close_account_probability:
-        close_account(traits, state, account, profile, outcome, log)
+        close_account(traits, state, account, profile, outcome, log, rules.programme)
 
 
 @kernel
@@ -377,7 +392,7 @@ def renew(traits, state, account, profile, outcome, log, rules, key):  # type: i
             outcome.left = 1
             stays = False
     if not stays:
-        close_account(traits, state, account, profile, outcome, log)
+        close_account(traits, state, account, profile, outcome, log, rules.programme)
         return
     outcome.fees = behaviour.fee
     outcome.margin += behaviour.fee_margin
@@ -517,7 +532,12 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
     opened = -1
     begin_week(state, behaviour)
     if state.referrals > 0:
-        if programme.active and account.enrolled and programme.referral_points > 0:
+        if (
+            programme.active
+            and account.enrolled
+            and account.closed == 0
+            and programme.referral_points > 0
+        ):
             grant(account, outcome, programme, week, state.referrals * programme.referral_points)
         state.referrals = 0
     contact_words = _NO_WORDS
@@ -538,7 +558,7 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
         every = np.int64(behaviour.every_weeks)
         if every > 0 and state.alive and (week + number) % every == 0:
             survey(traits, state, profile, outcome, log, rules, key)
-    if programme.active and account.enrolled:
+    if programme.active and account.enrolled and account.closed == 0:
         close_programme_week(
             account, profile, outcome, log, traits.id,
             np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, week, programme,

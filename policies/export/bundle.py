@@ -34,7 +34,7 @@ from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
 from sim.scenario import SeasonParameters
 from sim.week import World
 
-FORMAT = "loyaltylab-bundle-1"
+FORMAT = "loyaltylab-bundle-2"
 OUTPUTS = ("score", "value", "value_lower", "expected_cost", "action")
 TOLERANCE = 1e-4
 _FILES = ("policy.onnx", "golden.parquet", "MODEL_CARD.md")
@@ -210,12 +210,7 @@ def write_bundle(
         "profile_layout": _profile_layout(),
         "actions": list(world.table.labels),
         "value_weeks": VALUE_WEEKS,
-        "programme": dataclasses.asdict(world.programme),
-        "offers": dataclasses.asdict(world.book),
-        "categories": list(world.categories),
-        "season": dataclasses.asdict(world.season),
-        "filter": dataclasses.asdict(world.effective().filter),
-        "contribution_margin": world.contribution_margin,
+        **world_facts(world),
         "constraints": dataclasses.asdict(constraints),
         "facts": dict(facts),
         "sha256": {name: _sha256(folder / name) for name in _FILES},
@@ -241,6 +236,19 @@ class Bundle:
     world: World
     constraints: ConstraintParameters
     manifest: dict[str, Any]
+
+
+def world_facts(world: World) -> dict[str, Any]:
+    """What of a world scoring needs, as it stands in a manifest; ``_world`` reads it back."""
+    effective = world.effective()
+    return {
+        "programme": dataclasses.asdict(world.programme),
+        "offers": dataclasses.asdict(world.book),
+        "categories": list(world.categories),
+        "season": dataclasses.asdict(effective.season),
+        "filter": dataclasses.asdict(effective.filter),
+        "contribution_margin": world.contribution_margin,
+    }
 
 
 def _world(manifest: Mapping[str, Any]) -> World:

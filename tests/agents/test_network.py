@@ -216,13 +216,15 @@ def test_every_member_among_the_neighbours_is_as_likely_to_be_credited() -> None
     assert (customers.state["referrals"].reshape(-1, 4) != before).any()  # another week, other luck
 
 
-@pytest.mark.parametrize("why", ["closed", "newcomer"])
-def test_nobody_is_credited_who_closed_the_account_or_came_in_the_same_week(why: str) -> None:
+@pytest.mark.parametrize("why", ["closed", "newcomer", "left"])
+def test_nobody_is_credited_who_is_gone_or_came_in_the_same_week(why: str) -> None:
     customers = people(2)
     customers.outcome["joined"] = 2, 0
     customers.account["enrolled"] = 1
     if why == "closed":
         customers.account["closed"] = 0, 1
+    elif why == "left":
+        customers.state["alive"] = 1, 0
     else:
         customers.outcome["joined"] = 2  # enrolled at once, but in no position to refer anybody
     pair = Network(np.array([0, 1, 2]), np.array([1, 0], np.int32))

@@ -8,7 +8,7 @@ from envs.constraints import ConstraintParameters, ContactCap, blocking, limits_
 from envs.decision import GovernedPolicy
 from envs.features import FEATURE_NAMES, N_FEATURES, observe
 from policies.heuristics import RfmRules
-from sim.market import FirmView, LoyaltyMarket
+from sim.market import LATENT_OUTCOMES, FirmView, LoyaltyMarket
 
 
 @pytest.fixture
@@ -63,6 +63,10 @@ def test_the_firm_is_never_handed_traits_or_state(market):
         assert getattr(value, "dtype", None) not in (TRAITS, STATE)
     assert "traits" not in FirmView._fields
     assert "state" not in FirmView._fields
+    # Who silently left or came through a friend stands in OUTCOME for the market alone.
+    hidden = set(market.customers.outcome.dtype.names) - set(view.outcome.dtype.names)
+    assert hidden == {"left", "joined"} == set(LATENT_OUTCOMES)
+    assert view.outcome["settled"].sum() == market.customers.outcome["settled"].sum()
 
 
 def test_the_group_is_no_feature(market):

@@ -16,7 +16,15 @@ from envs.decision import GovernedPolicy
 from envs.features import CENTRE, N_FEATURES, SCALE, observe
 from envs.offers import OfferTask
 from envs.sb3 import OfferVecEnv
-from policies.export.bundle import ScoringModel, compare, load_bundle, verify_bundle, write_bundle
+from policies.export.bundle import (
+    ScoringModel,
+    _world,
+    compare,
+    load_bundle,
+    verify_bundle,
+    world_facts,
+    write_bundle,
+)
 from policies.rl import ActionScores, ScaledFeatures
 from policies.scoring.scorer import OnnxPolicy, Scorer
 from policies.values import learn_values
@@ -185,6 +193,15 @@ def test_the_bundle_sees_the_same_features_as_the_simulator(bundle, world, pool)
     np.testing.assert_array_equal(
         observe(pool.profile, 30, world.rules()), observe(pool.profile, 30, rules)
     )
+
+
+def test_the_world_of_a_manifest_has_the_rules_that_scoring_needs(society):
+    """Fees are part of what a customer is worth, and no subscription stands in the manifest."""
+    manifest = json.loads(json.dumps(world_facts(society)))
+    ours, theirs = society.rules(), _world(manifest).rules()
+    assert ours["filter"]["fee_margin"][0] > 0
+    for part in ("filter", "programme", "offers", "actions", "margin_share"):
+        assert ours[part].tobytes() == theirs[part].tobytes(), part
 
 
 def test_every_scored_customer_has_reasons(bundle, pool):

@@ -1,6 +1,7 @@
 """Money and points balance, exactly, whatever happens."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.behaviour import Dynamics, ResponseParameters
+from agents.population import GROCERY, filter_from
 from agents.profile import PURCHASE, REDEEM_OFFER
 from agents.records import ACCOUNT, OUTCOME, Customers
 from agents.rng import derive_seed
@@ -22,6 +25,7 @@ from sim.ledger import (
     share_of,
     week_totals,
 )
+from sim.market import LoyaltyMarket
 from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
 from sim.week import World
 
@@ -178,3 +182,44 @@ def test_totals_do_not_depend_on_the_order_of_the_customers(world: World, popula
         totals.discount + totals.item_cost + totals.contact_cost + totals.reward_cost
     )
     assert points_outstanding(customers) == totals.points_earned
+
+
+def test_a_closed_account_holds_no_points_and_gets_nothing_more(society: World, population) -> None:
+    programme = replace(
+        society.programme, rewards=(Reward("mug", 70, 2.0),), redemption_weeks=2, expiry_quarters=0
+    )
+    customers = population(3000, prospects=0.2)
+    market = LoyaltyMarket(society._replace(programme=programme), customers, np.uint64(5))
+    lost = 0
+    before = customers.account["closed"].copy()
+    for _ in range(40):
+        market.step()
+        account, outcome = customers.account, customers.outcome
+        gone = account["closed"] == 1
+        for name in ("points", "pending", "lots", "ordered"):
+            assert not account[name][gone].any(), name
+        np.testing.assert_array_equal(customers.profile["points"], account["points"])
+        long_gone = gone & (before == 1)
+        for name in ("rewards", "points_earned", "points_expired", "tier_change", "fees", "nps"):
+            assert not outcome[name][long_gone].any(), name
+        lost += int(outcome["points_expired"][gone].sum())
+        before = account["closed"].copy()
+    market.finish()
+    assert before.sum() > 300
+    assert lost > 1000  # forfeited, and the liability with them
+
+
+def test_no_rules_make_a_balance_overflow(population) -> None:
+    programme = ProgrammeParameters(
+        "absurd", True, points_per_purchase=10_000, expiry_quarters=0, rewards=(),
+        tiers=(Tier("base", 0, 100.0),), points_per_unit=1.0,
+    )  # fmt: skip
+    customers = busy(population(20))
+    customers.traits["log_rate"] = math.log(50.0)
+    customers.account["enrolled"] = 1
+    world = World(ResponseParameters(), Dynamics(), filter_from(GROCERY), programme=programme)
+    market = LoyaltyMarket(world, customers, np.uint64(5))
+    market.advance(60)
+    market.finish()
+    assert 400_000_000 <= customers.account["points"].max() < 2**31 - 1
+    assert customers.account["points"].min() >= 0

@@ -93,7 +93,7 @@ def test_rivals_answer_last_weeks_offers_in_proportion() -> None:
     )
     held = (np.arange(N) % 5 < 2) * EMAIL
     firm = market(rules, twins(N), {0: held})
-    for week, strength in enumerate((0.0, 2.0 * 0.4, 0.0)):
+    for week, strength in enumerate((0.0, 2.0 * 0.4, 2.0 * 0.4, 0.0)):  # held for two weeks
         firm.step()
         purchases = firm.customers.outcome["purchases"]
         compare(f"week {week}", purchases, 4 * math.exp(-0.5 * strength))
@@ -169,6 +169,7 @@ def test_prospects_join_unasked_at_a_constant_hazard_and_buy_at_once() -> None:
 def test_prospects_join_through_friends_who_got_rewards_and_those_get_the_bonus() -> None:
     effects = {
         "referral_hazard": 0.2, "buzz_weeks": 4.0, "redemption_logit": KindEffects(ALWAYS),
+        "enrol_probability": 1e-9,
     }  # fmt: skip
     rules = quiet_world(
         effects, {"join_hazard": 0.05}, (COUPON,),

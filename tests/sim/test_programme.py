@@ -192,7 +192,9 @@ class Reference:
         free = max(0, self.points - self.ordered)
         prices = [reward.points_price for reward in self.rules.rewards]
         beyond = [price for price in prices if price > free]
-        return free / min(beyond) if beyond else float(bool(prices))
+        if beyond:
+            return free / min(beyond)
+        return free % prices[-1] / prices[-1] if prices else 0.0  # on to one more of the dearest
 
 
 ITEM = Reward("item", 70, 0.7)

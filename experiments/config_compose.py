@@ -14,7 +14,13 @@ from typing import Any
 
 from agents.errors import InputError
 from experiments import behaviour_table
-from experiments.config_messages import first_line, join_key, unknown_choice, unknown_key
+from experiments.config_messages import (
+    first_line,
+    given_twice,
+    join_key,
+    unknown_choice,
+    unknown_key,
+)
 from experiments.config_sources import chosen_by_default, groups, options, places, search_path
 
 # Taken as written rather than parsed: paths and names may hold anything a shell lets through.
@@ -104,6 +110,7 @@ def _check_names(config: Any, chosen: Mapping[str, str]) -> None:
 def _sort(application: str, overrides: Sequence[str]) -> _Overrides:
     found = _Overrides()
     known = groups(application)
+    given: dict[str, str] = {}
     for text in overrides:
         key, equals, raw = text.partition("=")
         key = re.sub(r"\[(\d+)\]", r".\1", key.strip())
@@ -111,10 +118,12 @@ def _sort(application: str, overrides: Sequence[str]) -> _Overrides:
             raise InputError(f"cannot read the override {text!r}: write key=value, e.g. seed=3")
         raw = raw.strip()
         plain = raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "'\"" else raw
+        _once(given, key, raw)
         if key in known:
             if plain in options(key):
                 found.options[key] = plain
             elif key == "data" and _is_path(plain):
+                _once(given, "data.path", raw)
                 found.options["data"] = "csv"
                 found.verbatim["data.path"] = plain
             else:
@@ -128,6 +137,12 @@ def _sort(application: str, overrides: Sequence[str]) -> _Overrides:
             _check_syntax(text, key, raw)
             found.values.append(f"{key}={raw}")
     return found
+
+
+def _once(given: dict[str, str], key: str, raw: str) -> None:
+    if key in given:
+        raise InputError(given_twice(key, given[key], raw))
+    given[key] = raw
 
 
 def _check_syntax(text: str, key: str, raw: str) -> None:

@@ -28,6 +28,11 @@ def unknown_choice(key: str, value: object, choices: Iterable[object]) -> str:
     )
 
 
+def given_twice(key: str, first: str, second: str) -> str:
+    """Message for a key or group with two values, of which only one could hold."""
+    return f"{key} is given twice: {key}={first} and {key}={second}; give it once"
+
+
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """Message for a key that does not exist, with the keys that stand where it was looked for."""
     known = set(known)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 _YEAR, _QUARTER = 52, 13
+_SURVEY = ("answers", "promoters", "detractors")
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ def simulate_config(config: SimulateConfig, progress: Progress | None = None) ->
     summary = _facts(config) | {
         "starting_customers": own.starting,
         "points_per_member_and_week": _points_per_member(own),
+        "subscription_fee": config.world.subscription.fee,
+        "visits_have_baskets": posterior.spend_model != "none",
         "periods": _periods(own, rival),
         "differences": [
             {"response": response, "rows": _difference(pair[0], pair[1])}
@@ -191,7 +194,8 @@ def _points_per_member(run: MarketRun) -> float | None:
 def _periods(run: MarketRun, rival: MarketRun | None) -> list[dict[str, Any]]:
     """KPIs of the first and the last year, or quarter of a shorter run, and of all weeks.
 
-    ``first`` and ``last`` count the weeks of the run from 1.
+    ``first`` and ``last`` count the weeks of the run from 1; ``survey`` counts the answers that the
+    net promoter score is of.
     """
     weeks = len(run.frame)
     length = _YEAR if weeks >= 2 * _YEAR else _QUARTER
@@ -204,6 +208,7 @@ def _periods(run: MarketRun, rival: MarketRun | None) -> list[dict[str, Any]]:
             "last": last,
             "kpis": period_kpis(run.frame.iloc[first:last]),
             "against": None if rival is None else period_kpis(rival.frame.iloc[first:last]),
+            "survey": {name: int(run.frame[name].iloc[first:last].sum()) for name in _SURVEY},
         }
         for first, last in spans
     ]

@@ -73,7 +73,7 @@ _PANELS = (
         "Redemption rate",
         "Redeemed / issued",
         ("redemption_rate",),
-        "13 trailing weeks.",
+        "13 trailing weeks; above 100 % where points issued before are redeemed.",
         _SHARE,
     ),
     Panel(

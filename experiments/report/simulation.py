@@ -189,7 +189,9 @@ def _programmes(summary: Summary) -> Markup:
         if not rules:
             continue
         text = (
-            f"{earning(rules, '')} {bonuses(rules)}"
+            " ".join(
+                filter(None, (earning(rules, ""), bonuses(rules), *words.unpaid(summary, rules)))
+            )
             if rules.get("active")
             else "No programme runs: no points, no tiers."
         )
@@ -245,7 +247,7 @@ def _over_time(summary: Summary, kpis: "pd.DataFrame", against: "pd.DataFrame | 
 
 def _definitions(summary: Summary) -> Markup:
     items = "".join(
-        tag("dt", words.kpi_name(kpi)) + tag("dd", f"{kpi.meaning} ({kpi.unit})")
+        tag("dt", words.kpi_name(kpi)) + tag("dd", words.kpi_meaning(kpi))
         for kpi in words.shown_kpis(summary)
     )
     return section("reading", "What the KPIs mean", tag("dl", Markup(items)))

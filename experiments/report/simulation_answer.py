@@ -1,5 +1,6 @@
 """The answer of a simulation in words, by rules that claim no more than the summary shows."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from experiments.report.wording import (
 
 _BREAKAGE_GAP = 0.10
 _WEEKS_PER_QUARTER = 13
+_STANDARD_ERRORS = 2.0
 
 
 def headline(summary: Summary) -> str:
@@ -144,20 +146,51 @@ def _liability_finding(summary: Summary, first: Summary, last: Summary) -> State
 
 def _customers_finding(first: Summary, last: Summary) -> Statement:
     churn = [number_or_none(part(one, "kpis").get("churn_rate")) for one in (first, last)]
-    falls = all(churn) and (churn[1] or 0) < (churn[0] or 0)
-    nps = [part(one, "kpis").get("nps") for one in (first, last)]
-    answers = (
-        ""
-        if any(number_or_none(value) is None for value in nps)
-        else f" The net promoter score goes from {decimal(nps[0], 0, sign=True)} to "
-        f"{decimal(nps[1], 0, sign=True)}."
+    written = [percent(value, 1) for value in churn]
+    falls = (
+        churn[0] is not None
+        and churn[1] is not None
+        and churn[1] < churn[0]
+        and written[0] != written[1]
     )
     return Statement(
         "Customers.",
-        f"Churn in 4 weeks: {percent(churn[0], 1)} in {period_name(first)}, {percent(churn[1], 1)} "
-        f"in {period_name(last)}."
+        f"Churn in 4 weeks: {written[0]} in {period_name(first)}, {written[1]} in "
+        f"{period_name(last)}."
         f"{' Whoever is least attached leaves first, so it falls by itself.' if falls else ''}"
-        f"{answers}",
+        f"{_recommendation(first, last)}",
+    )
+
+
+def _recommendation(first: Summary, last: Summary) -> str:
+    """The net promoter score; a change only where it exceeds what luck of the answers makes."""
+    counts = [
+        [
+            number_or_none(part(one, "survey").get(name))
+            for name in ("answers", "promoters", "detractors")
+        ]
+        for one in (first, last)
+    ]
+    known = [(n, up, down) for n, up, down in counts if n and up is not None and down is not None]
+    if len(known) < len(counts):
+        return ""
+    scores = [(up - down) / n for n, up, down in known]
+    variance = sum(
+        ((up + down) / n - score**2) / n for (n, up, down), score in zip(known, scores, strict=True)
+    )
+    written = [decimal(100 * score, 0, sign=True) for score in scores]
+    asked = [decimal(n) for n, _, _ in known]
+    changed = abs(scores[1] - scores[0]) > _STANDARD_ERRORS * math.sqrt(max(variance, 0.0))
+    if changed and written[0] != written[1]:
+        return (
+            f" The net promoter score goes from {written[0]} ({asked[0]} answers) to {written[1]} "
+            f"({asked[1]} answers)."
+        )
+    total, promoters, detractors = (sum(column) for column in zip(*known, strict=True))
+    return (
+        f" The net promoter score stays at about "
+        f"{decimal(100 * (promoters - detractors) / total, 0, sign=True)} "
+        f"({asked[0]} and {asked[1]} answers), no change shown."
     )
 
 

@@ -40,6 +40,9 @@ _NAMES = {
     "member_share": "Members",
     "breakage_share": "Breakage",
 }
+_REMARKS = {
+    "redemption_rate": "above 100 % where points issued before the period are redeemed in it",
+}
 _SIDES = ("kpis", "against")
 _TWO_DIGITS = ("average_order_value", "profit_per_customer", "liability_per_member")
 
@@ -62,6 +65,12 @@ def kpi_value(kpi: Kpi, value: object) -> str:
     return significant(value, 4)
 
 
+def kpi_meaning(kpi: Kpi) -> str:
+    """What it is, what surprises about it, and its unit."""
+    remark = _REMARKS.get(kpi.name)
+    return f"{kpi.meaning}{'; ' + remark if remark else ''} ({kpi.unit})"
+
+
 def kpi_per_week(kpi: Kpi) -> bool:
     """Is it an amount per week?"""
     return "week" in kpi.unit and "weeks" not in kpi.unit
@@ -77,6 +86,21 @@ def names(summary: Summary) -> list[str]:
     """The programme, and the one it is compared with if there is one."""
     found = [part(summary, side).get("name") for side in ("programme", "against")]
     return [plain(name) for name in found if name]
+
+
+def unpaid(summary: Summary, programme: Mapping[str, Any]) -> list[str]:
+    """What earns no points in this world although one might expect it, as sentences."""
+    found = []
+    if number_or_none(summary.get("subscription_fee")):
+        found.append("Subscription fees earn no points.")
+    if summary.get("visits_have_baskets") is False and not programme.get("points_per_purchase"):
+        found.append(
+            "Nor do visits by themselves: they have no basket, and points_per_purchase is 0."
+            if found
+            else "Visits by themselves earn no points: they have no basket, and "
+            "points_per_purchase is 0."
+        )
+    return found
 
 
 def period_name(period: Mapping[str, Any]) -> str:

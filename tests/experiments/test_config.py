@@ -200,6 +200,10 @@ def test_what_is_wrong_is_one_line_that_names_it(override: str, words: list[str]
         (["offers=categories", "world=boutique"], ["drinks_30", "category='drinks'", "none"]),
         (["offers=categories", "world.membership.category_shares={drinks: 1}"], ["sum of"]),
         (["name=a/b"], ["name='a/b'"]),
+        (["against=no_programme", "against=points"], ["against=no_programme", "against=points"]),
+        (["world=boutique", "world=grocery"], ["world=boutique", "world=grocery", "twice"]),
+        (["seed=1", "seed=2"], ["seed is given twice", "seed=1", "seed=2"]),
+        (["programme.tiers[0].multiplier=1", "programme.tiers.0.multiplier=2"], ["=1", "=2"]),
     ],
 )
 def test_what_is_wrong_with_a_simulation_is_one_line(
@@ -254,6 +258,11 @@ def test_mechanisms_are_switched_off_by_name(compose: object) -> None:
     assert callable(compose)
     config = compose(["off=[fatigue,drift,word_of_mouth]"])
     assert config.off == ("fatigue", "drift", "word_of_mouth")
+
+
+def test_a_path_given_as_data_is_the_key_data_path() -> None:
+    with pytest.raises(InputError, match=r"data.path is given twice: .*=a.csv and .*=b.csv"):
+        compose_demo(["data=a.csv", "data.path=b.csv"])
 
 
 def test_a_log_may_name_another_world() -> None:

@@ -34,7 +34,7 @@ def test_a_preset_spells_out_every_key_in_order_and_bears_its_own_name(path: Pat
 
 def test_there_is_a_preset_for_every_kind_of_programme() -> None:
     assert [path.stem for path in FILES] == [
-        "cashback", "challenge", "cltv_tiers", "no_programme", "points", "tiered",
+        "cashback", "challenge", "cltv_tiers", "no_programme", "points", "stamp_card", "tiered",
     ]  # fmt: skip
 
 
@@ -43,10 +43,17 @@ def test_only_no_programme_is_none() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_point_is_worth_a_cent_in_all_of_them(path: Path) -> None:
-    """Hence one percent of what counts, and programmes differ in their rules, not in their size."""
+def test_a_point_is_worth_a_cent_and_a_stamp_a_tenth_of_the_reward(path: Path) -> None:
+    """Hence one percent of what counts, and programmes differ in their rules, not in their size.
+
+    One that pays by purchase gives stamps, each a tenth of the reward.
+    """
     preset = programme(path.stem)
-    assert preset.point_cost * preset.points_per_unit == 1.0
+    if preset.points_per_purchase:
+        assert preset.points_per_unit == 0.0
+        assert [10 * preset.points_per_purchase] == [r.points_price for r in preset.rewards]
+    else:
+        assert preset.point_cost * preset.points_per_unit == 1.0
 
 
 def test_points_and_challenge_are_tiered_without_its_tiers() -> None:

@@ -20,7 +20,7 @@ from experiments.cli import main
 from experiments.config import compose_simulate
 from experiments.market_run import PER_CUSTOMER, run_market, tier_shares
 from experiments.report.kpis import panels, programmes
-from experiments.report.simulation import summary_text
+from experiments.report.simulation import render_simulation, summary_text
 from experiments.report.simulation_answer import cautions, findings, headline, verdict
 from experiments.simulate import Simulation, run_simulate, simulate, statement
 from sim.metrics import KPIS
@@ -111,7 +111,7 @@ def test_where_nothing_moves_anybody_only_what_is_handed_out_differs(coffee):
 
 
 def test_in_the_null_world_itself_it_is_run_once():
-    run = simulate(*COFFEE, "response=null", "weeks=4")
+    run = simulate(*COFFEE[:3], "customers=300", "weeks=4", "response=null")
     assert [one["response"] for one in run.summary["differences"]] == ["null"]
 
 
@@ -221,6 +221,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
         (["simulate", "programme=points", "against=points"], "is the programme itself"),
         (["simulate", "weeks=0"], "weeks=0 must be 1 to 520"),
         (["simulate", "policy=maskable_ppo"], "choose no_offers"),
+        (["simulate", "seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2"),
+        (["simulate", "world=grocery", "world=boutique"], "world=grocery and world=boutique"),
         (["simulate", "custmers=5"], "did you mean 'customers'?"),
         (["validate", "--write", "nowhere/page.md"], "lies in a folder that does not exist"),
         (["validate", "page.md"], "see 'loyaltylab validate --help'"),
@@ -347,6 +349,64 @@ def test_findings_compare_breakage_with_what_is_accrued(coffee):
             period["kpis"]["breakage_share"] = share
         assert dict(findings(summary))["Breakage."].rstrip(".").find(words.rstrip(".")) > 0, words
     assert "If that lasts" not in dict(findings(summary))["Breakage."]
+
+
+def customers_finding(
+    run: Simulation, surveys: tuple[Any, Any], churn: tuple[float, float] = (0.04, 0.04)
+) -> str:
+    """What is said of customers if two periods had these answers, promoters and detractors."""
+    summary = copy.deepcopy(run.summary)
+    for period, survey, rate in zip(summary["periods"], surveys, churn, strict=False):
+        names = ("answers", "promoters", "detractors")
+        period["survey"] = dict(zip(names, survey, strict=True)) if survey else None
+        period["kpis"]["churn_rate"] = rate
+    return dict(findings(summary))["Customers."]
+
+
+def test_the_promoter_score_changes_only_beyond_two_standard_errors(coffee):
+    noise = customers_finding(coffee, ((280, 84, 70), (290, 87, 87)))
+    assert "+2 (280 and 290 answers), no change shown" in noise
+    assert "goes from" not in noise
+    # A share of .3 for and .3 against has variance .6: two errors of 10,000 answers each are 2.2.
+    assert "no change shown" in customers_finding(
+        coffee, ((10_000, 3000, 3000), (10_000, 3000, 2790))
+    )
+    assert "goes from 0 (10,000 answers) to +2 (10,000 answers)" in customers_finding(
+        coffee, ((10_000, 3000, 3000), (10_000, 3000, 2770))
+    )
+    for missing in (None, (0, 0, 0)):
+        assert "promoter" not in customers_finding(coffee, ((280, 84, 70), missing))
+    for period in coffee.summary["periods"]:
+        answers = period["survey"]
+        score = 100 * (answers["promoters"] - answers["detractors"]) / answers["answers"]
+        assert period["kpis"]["nps"] == pytest.approx(score)
+
+
+def test_churn_falls_only_where_the_written_numbers_do(coffee):
+    assert "falls" not in customers_finding(coffee, (None, None), (0.0444, 0.0436))
+    assert "falls" not in customers_finding(coffee, (None, None), (0.040, 0.044))
+    assert "it falls by itself" in customers_finding(coffee, (None, None), (0.044, 0.040))
+
+
+def test_the_rules_say_what_earns_no_points():
+    def rules(*given: str) -> str:
+        run = simulate(*given, "customers=50", "weeks=2")
+        page = render_simulation(run.summary, run.kpis, run.against)
+        return page.split('id="programmes"')[1].split("</section>")[0]
+
+    app = rules("world=fitness_app", "programme=points", "against=no_programme")
+    assert app.count("Subscription fees earn no points. Nor do visits by themselves") == 1
+    stamps = rules("world=fitness_app", "programme=stamp_card")
+    assert "Subscription fees earn no points." in stamps
+    assert "visits by themselves" not in stamps
+    shop = rules("world=coffee_shop", "programme=points")
+    assert "earn no points" not in shop
+
+
+def test_the_page_says_why_more_than_all_points_may_be_redeemed(coffee):
+    page = render_simulation(coffee.summary, coffee.kpis, coffee.against)
+    meanings = page.split('id="reading"')[1]
+    assert "above 100 % where points issued before the period are redeemed in it" in meanings
 
 
 def test_a_reward_beyond_the_points_lifetime_is_said_to_be_out_of_reach(coffee):

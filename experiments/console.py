@@ -290,6 +290,8 @@ def _match_table(summary: Mapping[str, Any]) -> "Table":
 def _closing(summary: Mapping[str, Any]) -> list[str]:
     scored = part(summary, "scored")
     same = summary.get("actions_identical")
+    # A run with actions that differ by more than rounding fails before it gets here.
+    ties = f" but for {decimal(summary.get('onnx_ties'))} ties (scores equal up to rounding)"
     lines = []
     if scored:
         lines.append(
@@ -298,9 +300,9 @@ def _closing(summary: Mapping[str, Any]) -> list[str]:
         )
     if same is not None:
         lines.append(
-            f"Exported policy: {'same' if same else 'NOT the same'} actions as the trained one on "
-            f"{decimal(summary.get('onnx_rows'))} rows, outputs differ by at most "
-            f"{significant(summary.get('onnx_max_abs_diff'), 2)}."
+            "Exported policy: same actions as the trained one on "
+            f"{decimal(summary.get('onnx_rows'))} rows{'' if same else ties}, outputs differ by at "
+            f"most {significant(summary.get('onnx_max_abs_diff'), 2)}."
         )
     lines += [
         f"{name:<8} {summary[name]}" for name in ("report", "bundle", "offers") if summary.get(name)

@@ -129,6 +129,7 @@ class _Job:
             "onnx_max_abs_diff": parity.max_abs_diff,
             "onnx_rows": parity.rows,
             "actions_identical": parity.actions_identical,
+            "onnx_ties": parity.differing,
             "scored": scored,
             "assumptions": assumptions(config),
             "bundle": f"{self.final}/bundle",

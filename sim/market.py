@@ -17,7 +17,6 @@ from sim.ledger import Ledger, WeekTotals, week_totals
 from sim.offers import ActionTable
 from sim.week import Rules, World
 
-
 LATENT_OUTCOMES = ("left", "joined")
 _VISIBLE = [name for name in OUTCOME.names or () if name not in LATENT_OUTCOMES]
 

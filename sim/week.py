@@ -174,15 +174,15 @@ class World(NamedTuple):
             own["join_hazard"] = 0.0
         dynamics = replace(self.dynamics, **own)
         fee = dynamics.subscription
-        filter = self.filter
+        known = self.filter
         if fee.fee > 0:
-            filter = replace(filter, fee_margin=100 * fee.fee * fee.margin / fee.period_weeks)
+            known = replace(known, fee_margin=100 * fee.fee * fee.margin / fee.period_weeks)
         elif "subscription" in self.off:
-            filter = replace(filter, fee_margin=0.0)
+            known = replace(known, fee_margin=0.0)
         return self._replace(
             response=self.response.without(*(name for name in self.off if name in MECHANISMS)),
             dynamics=dynamics,
-            filter=filter,
+            filter=known,
             season=SeasonParameters() if "season" in self.off else self.season,
             network=NetworkParameters() if "word_of_mouth" in self.off else self.network,
             off=(),

@@ -103,6 +103,7 @@ class Parity:
     rows: int
     max_abs_diff: float
     actions_identical: bool
+    differing: int  # rows whose actions differ
     largest_gap: float  # between best and second score where actions differ, 0 if none do
 
 
@@ -122,7 +123,7 @@ def compare(
     differ = torch_outputs["action"] != onnx_outputs["action"]
     best = np.sort(np.where(mask, torch_outputs["score"], -np.inf)[differ], axis=1)[:, -2:]
     gap = float((best[:, 1] - best[:, 0]).max()) if differ.any() else 0.0
-    return Parity(observation.shape[0], difference, not differ.any(), gap)
+    return Parity(observation.shape[0], difference, not differ.any(), int(differ.sum()), gap)
 
 
 def export_onnx(model: ScoringModel, path: Path) -> None:

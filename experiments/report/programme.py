@@ -33,11 +33,17 @@ _QUALIFIES = {
 def earning(programme: Mapping[str, Any], currency: object) -> str:
     """What the programme gives for purchases, as a sentence."""
     life = programme.get("expiry_quarters")
+    given = []
+    if programme.get("points_per_unit") != 0 or not programme.get("points_per_purchase"):
+        base = _BASES.get(str(programme.get("earn_on")), NOTHING)
+        points = count_of(programme.get("points_per_unit"), "point")
+        given.append(f"{points} per {currency or 'currency unit'} {base}")
+    if programme.get("points_per_purchase"):
+        given.append(f"{count_of(programme.get('points_per_purchase'), 'point')} per purchase")
+    pending = programme.get("pending_weeks")
     return (
-        f"It gives {count_of(programme.get('points_per_unit'), 'point')} per "
-        f"{currency or 'currency unit'} "
-        f"{_BASES.get(str(programme.get('earn_on')), NOTHING)}, usable after "
-        f"{count_of(programme.get('pending_weeks'), 'week')} and "
+        f"It gives {' and '.join(given)}, usable "
+        f"{'at once' if pending == 0 else 'after ' + count_of(pending, 'week')} and "
         f"{'for ever' if life == 0 else 'for ' + count_of(life, 'quarter')}."
     )
 

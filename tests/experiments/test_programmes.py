@@ -8,6 +8,7 @@ import yaml
 
 import conf
 from experiments.config import build
+from experiments.report.programme import earning
 from sim.programme import ProgrammeParameters, Reward, Tier
 
 FILES = sorted((Path(conf.__path__[0]) / "programme").glob("*.yaml"))
@@ -67,3 +68,17 @@ def test_points_and_challenge_are_tiered_without_its_tiers() -> None:
 def test_tiers_by_predicted_value_ask_for_the_margin_on_the_spend_that_tiered_asks_for() -> None:
     asked = [tier.threshold for tier in programme("tiered").tiers]
     assert [tier.threshold for tier in programme("cltv_tiers").tiers] == [0.25 * a for a in asked]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "tiered",
+            "1 point per USD paid, vouchers counted as money, usable after 1 week and for 4",
+        ),
+        ("stamp_card", "It gives 1 point per purchase, usable at once and for ever."),
+    ],
+)
+def test_the_report_says_what_a_programme_gives(name: str, words: str) -> None:
+    assert words in earning(dataclasses.asdict(programme(name)), "USD")

@@ -8,8 +8,8 @@ from numba import prange
 from numpy.typing import NDArray
 from scipy import sparse
 
-from agents.behaviour import check_range
 from agents.compiled import kernel, parallel_kernel
+from agents.ranges import check_range
 from agents.records import Customers
 from agents.rng import JOIN, Purpose, block, draw_normals, draw_uniforms
 

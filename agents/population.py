@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from agents.behaviour import Dynamics, check_range
 from agents.compiled import kernel
+from agents.dynamics import Dynamics
 from agents.profile import JOIN, FilterParameters, fold
+from agents.ranges import check_range
 from agents.records import CHANNELS, KINDS, N_CATEGORIES, Customers, empty_customers
 from agents.rng import Purpose, draw_normals, draw_uniforms
 

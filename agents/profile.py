@@ -11,8 +11,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import check_range
 from agents.compiled import kernel
+from agents.ranges import check_range
 from agents.records import N_CHANNELS, SECONDS_PER_WEEK, Field, record_dtype
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from agents.behaviour import check_range
 from agents.compiled import kernel, parallel_kernel
+from agents.ranges import check_range
 from agents.records import N_CHANNELS, Field, record_dtype
 from sim.offers import ActionTable
 

@@ -17,7 +17,7 @@ from agents.profile import expected_basket, expected_rate, p_alive, residual_val
 from agents.records import CHANNELS, KINDS, N_CHANNELS, N_KINDS, SECONDS_PER_WEEK
 from sim.points import reward_progress
 from sim.scenario import WEEKS_PER_YEAR
-from sim.week import Rules
+from sim.world import Rules
 
 VALUE_WEEKS = 13
 

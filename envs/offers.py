@@ -9,10 +9,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from agents.behaviour import KindEffects, ResponseParameters
 from agents.population import GROCERY, draw_population, dynamics_from, filter_from
 from agents.profile import residual_value
 from agents.records import Customers
+from agents.response import KindEffects, ResponseParameters
 from agents.rng import derive_seed
 from envs.constraints import ConstraintParameters, ContactCap, blocking, limits_record
 from envs.decision import decide
@@ -21,7 +21,7 @@ from sim.engine import Engine
 from sim.ledger import cash_cost, profit
 from sim.offers import Offer, OfferBook
 from sim.programme import ProgrammeParameters, Tier
-from sim.week import World
+from sim.world import World
 
 HORIZON = 52
 CAPPED = ConstraintParameters(contact_cap=ContactCap())

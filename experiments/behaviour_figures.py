@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.behaviour import MECHANISMS
 from agents.mechanisms import PLUGGED
+from agents.response import MECHANISMS
 from experiments.behaviour_panels import FIGURES, Panel, Panels
 from experiments.behaviour_table import Row, references, rows
-from sim.week import SURROUNDINGS
+from sim.world import SURROUNDINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

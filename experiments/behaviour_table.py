@@ -153,8 +153,8 @@ def defaults(section: str) -> dict[str, Any]:
 
 def listing(name: str | None = None) -> str:
     """The table as text, by mechanism; one mechanism comes with meanings and full references."""
-    from agents.behaviour import MECHANISMS
-    from sim.week import SURROUNDINGS
+    from agents.response import MECHANISMS
+    from sim.world import SURROUNDINGS
 
     chosen = by_mechanism(name)
     switchable = {*MECHANISMS, *SURROUNDINGS}

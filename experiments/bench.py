@@ -14,7 +14,7 @@ from agents.rng import derive_seed
 from envs.offers import default_world
 from sim.engine import Engine
 from sim.market import LoyaltyMarket
-from sim.week import World
+from sim.world import World
 
 _REPETITIONS = 5
 _CONTACT_SHARE = 0.1

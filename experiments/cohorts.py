@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import ResponseParameters
 from agents.population import PosteriorLike, draw_population, dynamics_from, filter_from
 from agents.profile import EventKind
 from agents.records import SECONDS_PER_WEEK
+from agents.response import ResponseParameters
 from agents.rng import derive_seed
 from sim.market import LoyaltyMarket
 from sim.scenario import SeasonParameters
-from sim.week import World, starting_in
+from sim.world import World, starting_in
 
 
 class Purchases(NamedTuple):

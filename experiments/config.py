@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.behaviour import MECHANISMS, ResponseParameters
 from agents.errors import InputError
+from agents.response import MECHANISMS, ResponseParameters
 from experiments.config_builder import build, convert
 from experiments.config_compose import Composition, compose
 from experiments.config_messages import first_line, unknown_choice
@@ -29,7 +29,7 @@ from experiments.config_schema import (
 from experiments.config_sources import APPLICATIONS, groups, options, places
 from sim.offers import action_table
 from sim.programme import ProgrammeParameters
-from sim.week import SURROUNDINGS
+from sim.world import SURROUNDINGS
 
 __all__ = [
     "Columns",

@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
-from agents.behaviour import ResponseParameters, SubscriptionParameters, SurveyParameters
 from agents.calibration.posterior import PARAMETERS, SIGNED
+from agents.dynamics import SubscriptionParameters, SurveyParameters
 from agents.errors import InputError
 from agents.network import NetworkParameters
 from agents.population import MembershipParameters, PopulationParameters
+from agents.response import ResponseParameters
 from envs.constraints import ConstraintParameters
 from experiments.config_messages import suggestion, unknown_choice
 from sim.offers import OfferBook

@@ -11,10 +11,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from agents.behaviour import MAX_BASKET
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
 from agents.calibration.sources import load_log
+from agents.dynamics import MAX_BASKET
 from agents.errors import InputError
 from agents.rng import derive_seed
 from envs.constraints import blocking, limits_record

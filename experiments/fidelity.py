@@ -5,19 +5,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import ResponseParameters
 from agents.calibration.check import statistics
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
 from agents.population import draw_population, dynamics_from, filter_from
 from agents.profile import EventKind
 from agents.records import SECONDS_PER_WEEK
+from agents.response import ResponseParameters
 from agents.rng import derive_seed
 from experiments.config import DemoConfig
 from experiments.worlds import FIRST_ID, week_of_year
 from sim.market import LoyaltyMarket
 from sim.programme import ProgrammeParameters
-from sim.week import World, starting_in
+from sim.world import World, starting_in
 
 _CUSTOMERS = 20_000  # simulated, at least
 

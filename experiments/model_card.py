@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.behaviour import RESPONSE_FIELDS
+from agents.response import RESPONSE_FIELDS
 from experiments import behaviour_table
 from experiments.config import Config, DemoConfig, WorldConfig
 

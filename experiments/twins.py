@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agents.behaviour import Dynamics, KindEffects, ResponseParameters
+from agents.dynamics import Dynamics
 from agents.network import Network
 from agents.population import MUSIC_STORE, draw_population, filter_from
 from agents.records import Customers
+from agents.response import KindEffects, ResponseParameters
 from agents.rng import derive_seed
 from sim.engine import Engine
 from sim.market import FirmView
 from sim.offers import Offer, OfferBook
 from sim.programme import ProgrammeParameters, Reward
-from sim.week import World
+from sim.world import World
 
 KEY = derive_seed(11, "world")
 ALWAYS, NEVER = 50.0, -50.0  # logits of redeeming

@@ -11,7 +11,7 @@ from agents.rng import SeedRole, derive_seed
 from experiments.config import Config, SimulateConfig, response_world
 from sim.market import LoyaltyMarket
 from sim.scenario import WEEKS_PER_YEAR
-from sim.week import World
+from sim.world import World
 
 # Customers of different roles never share an id.
 FIRST_ID = {"population": 0, "train": 1_000_000_000, "evaluate": 2_000_000_000}

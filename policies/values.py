@@ -14,7 +14,7 @@ from agents.records import Customers
 from envs.features import CENTRE, SCALE, observe
 from policies.rl import scaled
 from sim.counterfactual import branch_values
-from sim.week import World
+from sim.world import World
 
 _PRIOR_PRECISION = 10.0
 _LOWER_Z = 1.645  # one-sided 95 %

@@ -11,7 +11,7 @@ from agents.records import Customers
 from sim.engine import Engine
 from sim.ledger import cash_cost, profit
 from sim.market import Decider, LoyaltyMarket
-from sim.week import World
+from sim.world import World
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
 from agents.records import EVENT, LOG, Customers
-from sim.week import Rules, step_customer
+from sim.week import step_customer
+from sim.world import Rules
 
 
 @kernel

@@ -15,7 +15,7 @@ from agents.records import OUTCOME, Customers
 from sim.engine import Engine
 from sim.ledger import Ledger, WeekTotals, week_totals
 from sim.offers import ActionTable
-from sim.week import Rules, World
+from sim.world import Rules, World
 
 LATENT_OUTCOMES = ("left", "joined")
 _VISIBLE = [name for name in OUTCOME.names or () if name not in LATENT_OUTCOMES]

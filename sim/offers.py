@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import check_range
+from agents.ranges import check_range
 from agents.records import CHANNELS, KINDS, Field, record_dtype
 from sim.ledger import to_minor
 from sim.programme import ProgrammeParameters

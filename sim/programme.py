@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import check_range
+from agents.ranges import check_range
 from agents.records import (
     LOT_SLOTS,
     MAX_REWARDS,

@@ -11,7 +11,7 @@ from sim.ledger import BASIS
 from sim.points import close_programme_week, points_for
 from sim.scenario import WEEKS_PER_YEAR
 from sim.tiers import qualify
-from sim.week import Rules
+from sim.world import Rules
 
 
 @parallel_kernel

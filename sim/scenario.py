@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import check_range
+from agents.ranges import check_range
 from agents.records import Field, record_dtype
 
 WEEKS_PER_YEAR = 52

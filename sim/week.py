@@ -5,27 +5,17 @@ The Mesa path, the parallel engine, counterfactual branches and environments all
 """
 
 import math
-from dataclasses import replace
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.behaviour import (
-    BEHAVIOUR,
     DISCOUNT,
     FREE_ITEM,
-    MECHANISMS,
-    Dynamics,
-    ResponseParameters,
     Stimulus,
-    SubscriptionParameters,
-    SurveyParameters,
     answers,
     attention,
     basket,
     begin_week,
-    behaviour_record,
     cancelling,
     end_week,
     enrolment,
@@ -39,11 +29,9 @@ from agents.behaviour import (
 from agents.behaviour import POINTS as POINTS_KIND
 from agents.compiled import kernel
 from agents.mechanisms import plugged_memory
-from agents.network import NetworkParameters
 from agents.profile import (
     CLOSE_ACCOUNT,
     CONTACT,
-    FILTER,
     JOIN,
     LAST_USE,
     OPEN,
@@ -52,8 +40,6 @@ from agents.profile import (
     REDEEM_OFFER,
     RENEW,
     SURVEY,
-    FilterParameters,
-    filter_record,
     post,
     week_close,
 )
@@ -63,7 +49,6 @@ from agents.rng import CONTACT as CONTACT_DRAW
 from agents.rng import JOIN as JOIN_DRAW
 from agents.rng import SURVEY as SURVEY_DRAW
 from sim.ledger import BASIS, release, reserve, settle, share_of
-from sim.offers import ACTION, MAX_ACTIONS, MAX_OFFERS, OFFER, ActionTable, OfferBook, action_table
 from sim.points import (
     close_programme_week,
     earn,
@@ -73,140 +58,14 @@ from sim.points import (
     redeem_reward,
     reward_ready,
 )
-from sim.programme import PROGRAMME, ProgrammeParameters, programme_record
 from sim.scenario import (
-    CALENDAR,
     WEEKS_PER_YEAR,
-    CompetitorParameters,
-    SeasonParameters,
-    calendar,
 )
 
 _CONTACT_DELAY = 3600
 _OPEN_DELAY = 7200
 _LAST_SECOND = SECONDS_PER_WEEK - 1
 _NO_WORDS = (np.uint64(0),) * 4
-
-
-def _columns(dtype: np.dtype[np.void], rows: int) -> np.dtype[np.void]:
-    """Record that holds a table by columns, each of shape (rows,)."""
-    return np.dtype([(name, dtype[name], (rows,)) for name in dtype.names or ()], align=True)
-
-
-# Every rule of a world in one record. Scalar rules take records only: passing arrays between
-# compiled functions costs two atomic reference counts each, more than the rules themselves.
-RULES = np.dtype(
-    [
-        ("behaviour", BEHAVIOUR),
-        ("programme", PROGRAMME),
-        ("filter", FILTER),
-        ("margin_share", "i8"),
-        ("offers", _columns(OFFER, MAX_OFFERS)),
-        ("actions", _columns(ACTION, MAX_ACTIONS)),
-        ("n_actions", "i8"),
-        ("calendar", _columns(CALENDAR, WEEKS_PER_YEAR)),
-        ("competitor", "f8"),  # rivals' reaction of this week, set by the market
-    ],
-    align=True,
-)
-Rules = NDArray[np.void]  # shape (1,), dtype RULES
-
-
-def starting_in(rules: Rules, week_of_year: int) -> Rules:
-    """Copy of the rules whose week 0 is that week of the year."""
-    turned = rules.copy()
-    for name in CALENDAR.names or ():
-        turned["calendar"][name] = np.roll(rules["calendar"][name], -week_of_year, axis=1)
-    return turned
-
-
-# Mechanisms of the surroundings, switched off like those of behaviour.
-SURROUNDINGS = ("season", "drift", "survey", "subscription", "word_of_mouth", "joining")
-
-
-class World(NamedTuple):
-    """What a market is made of, as parameters; ``rules()`` compiles it.
-
-    ``categories`` names the categories that customers' shares are of (``dynamics`` may hold the
-    mean shares; equal otherwise). ``off`` names mechanisms
-    that are switched off: ``agents.behaviour.MECHANISMS`` or ``SURROUNDINGS``.
-    """
-
-    response: ResponseParameters
-    dynamics: Dynamics
-    filter: FilterParameters
-    season: SeasonParameters = SeasonParameters()
-    programme: ProgrammeParameters = ProgrammeParameters()
-    book: OfferBook = OfferBook()
-    contribution_margin: float = 0.25
-    competitor: CompetitorParameters = CompetitorParameters()
-    network: NetworkParameters = NetworkParameters()
-    categories: tuple[str, ...] = ()
-    off: tuple[str, ...] = ()
-
-    @property
-    def table(self) -> ActionTable:
-        """Flat action table under this programme."""
-        return action_table(self.book, self.programme, self.categories)
-
-    def effective(self) -> "World":
-        """The same world with what ``off`` names made neutral.
-
-        Raises
-        ------
-        ValueError
-            For a name that is no mechanism.
-        """
-        for name in self.off:
-            if name not in (*MECHANISMS, *SURROUNDINGS):
-                known = ", ".join((*MECHANISMS, *SURROUNDINGS))
-                raise ValueError(f"off={name!r} is no mechanism: choose among {known}")
-        own: dict[str, Any] = {}
-        if self.categories and not self.dynamics.category_shares:
-            own["category_shares"] = (1 / len(self.categories),) * len(self.categories)
-        if "drift" in self.off:
-            own |= {"drift_sd": 0.0, "drift_weeks": 0.0}
-        if "survey" in self.off:
-            own["survey"] = SurveyParameters()
-        if "subscription" in self.off:
-            own["subscription"] = SubscriptionParameters()
-        if "joining" in self.off:
-            own["join_hazard"] = 0.0
-        dynamics = replace(self.dynamics, **own)
-        fee = dynamics.subscription
-        known = self.filter
-        if fee.fee > 0:
-            known = replace(known, fee_margin=100 * fee.fee * fee.margin / fee.period_weeks)
-        elif "subscription" in self.off:
-            known = replace(known, fee_margin=0.0)
-        return self._replace(
-            response=self.response.without(*(name for name in self.off if name in MECHANISMS)),
-            dynamics=dynamics,
-            filter=known,
-            season=SeasonParameters() if "season" in self.off else self.season,
-            network=NetworkParameters() if "word_of_mouth" in self.off else self.network,
-            off=(),
-        )
-
-    def rules(self) -> Rules:
-        """Compiled form for the kernels, shape (1,), dtype RULES."""
-        world = self.effective()
-        rules = np.zeros(1, RULES)
-        table = self.table
-        rules["behaviour"] = behaviour_record(world.response, world.dynamics)
-        rules["programme"] = programme_record(self.programme)
-        rules["filter"] = filter_record(world.filter)
-        rules["margin_share"] = round(self.contribution_margin * BASIS)
-        rules["n_actions"] = table.n
-        columns: tuple[tuple[str, NDArray[Any]], ...] = (
-            ("offers", table.offers),
-            ("actions", table.actions),
-            ("calendar", calendar(world.season, self.competitor)),
-        )
-        for part, rows in columns:
-            for name in rows.dtype.names or ():
-                rules[part][name][0, : rows.size] = rows[name]
-        return rules
 
 
 @kernel

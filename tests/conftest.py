@@ -6,21 +6,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import settings
 
-from agents.behaviour import (
-    Dynamics,
-    KindEffects,
-    ResponseParameters,
-    SubscriptionParameters,
-    SurveyParameters,
-)
+from agents.dynamics import Dynamics, SubscriptionParameters, SurveyParameters
 from agents.network import NetworkParameters
 from agents.population import GROCERY, MembershipParameters, draw_population, filter_from
 from agents.records import Customers
+from agents.response import KindEffects, ResponseParameters
 from agents.rng import derive_seed
 from sim.offers import Offer, OfferBook
 from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
 from sim.scenario import CompetitorParameters, SeasonParameters
-from sim.week import World
+from sim.world import World
 
 # Fixed examples: a run that fails here fails everywhere; compilation has no deadline.
 settings.register_profile("contracts", derandomize=True, deadline=None, max_examples=50)

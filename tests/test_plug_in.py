@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 _LIVES = """
 import json
 import numpy as np
-from agents.behaviour import MECHANISMS
+from agents.response import MECHANISMS
 from agents.records import SECONDS_PER_WEEK
 from agents.rng import derive_seed
 from experiments.config import compose_simulate

@@ -4,16 +4,14 @@ import math
 
 import numpy as np
 
-from agents.behaviour import (
-    Dynamics,
-    KindEffects,
-)
+from agents.dynamics import Dynamics
 from agents.population import (
     GROCERY,
     draw_population,
     dynamics_from,
 )
 from agents.records import CHANNELS, KINDS
+from agents.response import KindEffects
 from experiments.behaviour_panels.rules import (
     DISCOUNT,
     FREE_ITEM,

@@ -6,11 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.behaviour import (
-    Dynamics,
-    behaviour_record,
-    cancelling,
-)
+from agents.behaviour import behaviour_record, cancelling
+from agents.dynamics import Dynamics
 from agents.population import (
     GROCERY,
     MembershipParameters,
@@ -43,7 +40,7 @@ from experiments.twins import (
     quiet_world,
     twins,
 )
-from sim.week import World
+from sim.world import World
 
 
 def membership() -> Panels:

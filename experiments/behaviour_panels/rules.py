@@ -8,17 +8,16 @@ from typing import Any, Literal
 from numpy.typing import ArrayLike
 
 from agents.behaviour import (
-    MECHANISMS,
-    Dynamics,
     Intensities,
-    ResponseParameters,
     Stimulus,
     begin_week,
     behaviour_record,
     intensities,
     live_through,
 )
+from agents.dynamics import Dynamics
 from agents.records import KINDS
+from agents.response import MECHANISMS, ResponseParameters
 from experiments.behaviour_table import row
 from experiments.config import load_option
 from experiments.config_schema import WorldConfig

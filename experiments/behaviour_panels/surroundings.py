@@ -5,12 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import (
-    Dynamics,
-    Intensities,
-    behaviour_record,
-    joining,
-)
+from agents.behaviour import Intensities, behaviour_record, joining
+from agents.dynamics import Dynamics
 from agents.network import NetworkParameters, word_of_mouth
 from agents.population import (
     GROCERY,
@@ -42,7 +38,7 @@ from experiments.twins import (
 )
 from sim.market import LoyaltyMarket
 from sim.scenario import CompetitorParameters, calendar
-from sim.week import World
+from sim.world import World
 
 
 def competitor() -> Panels:

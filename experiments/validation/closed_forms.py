@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.behaviour import ResponseParameters
 from agents.population import (
     MUSIC_STORE,
     PosteriorLike,
@@ -15,9 +14,10 @@ from agents.population import (
     dynamics_from,
     filter_from,
 )
+from agents.response import ResponseParameters
 from agents.rng import derive_seed
 from sim.engine import Engine
-from sim.week import World
+from sim.world import World
 
 CUSTOMERS = 200_000
 WEEKS = (1, 4, 13, 26, 52)

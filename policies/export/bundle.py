@@ -22,17 +22,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from agents.behaviour import Dynamics, ResponseParameters
+from agents.dynamics import Dynamics
 from agents.errors import InputError
 from agents.profile import FilterParameters
 from agents.records import PROFILE
+from agents.response import ResponseParameters
 from envs.constraints import ConstraintParameters, ContactCap, OfferBudget
 from envs.features import FEATURES, N_FEATURES, VALUE_WEEKS, observe
 from policies.values import ValueHeads
 from sim.offers import Offer, OfferBook
 from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
 from sim.scenario import SeasonParameters
-from sim.week import World
+from sim.world import World
 
 FORMAT = "loyaltylab-bundle-2"
 OUTPUTS = ("score", "value", "value_lower", "expected_cost", "action")

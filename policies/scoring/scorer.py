@@ -11,7 +11,7 @@ from envs.constraints import blocking, limits_record
 from envs.decision import Decision, DecisionContext, decide
 from envs.features import CENTRE, FEATURES, observe
 from policies.export.bundle import Bundle, load_bundle, run_onnx
-from sim.week import Rules, starting_in
+from sim.world import Rules, starting_in
 
 _REASONS = 3
 _CONTEXT_FEATURES = ("budget_left", "budget_refused", "season", "age")

@@ -12,13 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.behaviour import MECHANISMS as MECHANISM_NAMES
 from agents.behaviour import (
-    RESPONSE_FIELDS,
-    Dynamics,
     Intensities,
-    KindEffects,
-    ResponseParameters,
     Stimulus,
     basket,
     begin_week,
@@ -27,7 +22,10 @@ from agents.behaviour import (
     intensities,
     realise,
 )
+from agents.dynamics import Dynamics
 from agents.records import KINDS, STATE, TRAITS
+from agents.response import MECHANISMS as MECHANISM_NAMES
+from agents.response import RESPONSE_FIELDS, KindEffects, ResponseParameters
 from agents.rng import MAX_RATE, block, derive_seed
 
 KEY = derive_seed(4, "world")

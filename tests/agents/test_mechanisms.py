@@ -12,14 +12,8 @@ import numpy as np
 import pytest
 
 from agents.behaviour import (
-    MECHANISMS,
-    Dynamics,
     Intensities,
-    KindEffects,
-    ResponseParameters,
     Stimulus,
-    SubscriptionParameters,
-    SurveyParameters,
     answers,
     begin_week,
     behaviour_record,
@@ -30,9 +24,11 @@ from agents.behaviour import (
     joining,
     live_through,
 )
+from agents.dynamics import Dynamics, SubscriptionParameters, SurveyParameters
 from agents.mechanisms import PLUGGED
 from agents.population import GROCERY, MembershipParameters, draw_population
 from agents.records import KINDS, OUTCOME, STATE, TRAITS
+from agents.response import MECHANISMS, KindEffects, ResponseParameters
 from agents.rng import derive_seed
 
 QUIET = Stimulus(0.0, 1.0, 0.0, -1, 0.0, -1, 0, 0, 0.0, 0, -1, -1)

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.behaviour import Dynamics, ResponseParameters, behaviour_record
+from agents.behaviour import behaviour_record
+from agents.dynamics import Dynamics
 from agents.network import Network, NetworkParameters, talk, word_of_mouth
 from agents.population import GROCERY, draw_population
 from agents.records import Customers
+from agents.response import ResponseParameters
 from agents.rng import derive_seed
 
 KEY = derive_seed(3, "world")

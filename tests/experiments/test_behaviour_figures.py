@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.behaviour import MECHANISMS
 from agents.mechanisms import PLUGGED, Mechanism
+from agents.response import MECHANISMS
 from experiments import behaviour_figures
 from experiments.behaviour_figures import FOLDER, PAGE, digest, filled, main, shown, svg
 from experiments.behaviour_panels import FIGURES, Panel, Series
 from experiments.behaviour_table import rows
-from sim.week import SURROUNDINGS
+from sim.world import SURROUNDINGS
 
 COMMAND = "run `python -m experiments.behaviour_figures`"
 PLUGGED_NAMES = {one.name for one in PLUGGED}

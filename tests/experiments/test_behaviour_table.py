@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from agents.behaviour import MECHANISMS, RESPONSE_FIELDS, KindEffects, ResponseParameters
 from agents.errors import InputError
 from agents.population import MembershipParameters
 from agents.records import CHANNELS, KINDS
+from agents.response import MECHANISMS, RESPONSE_FIELDS, KindEffects, ResponseParameters
 from experiments import behaviour_table
 from experiments.behaviour_table import Row, by_mechanism, defaults, references, row, rows
 from experiments.config import build, compose_mapping, load_option, options
 from experiments.config_schema import PopulationConfig, WorldConfig
-from sim.week import SURROUNDINGS
+from sim.world import SURROUNDINGS
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 OWN = tuple(one for one in rows() if one.status != "P")

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.behaviour import ResponseParameters
 from agents.population import GROCERY, draw_population, dynamics_from, filter_from
 from agents.profile import EventKind
 from agents.records import CHANNELS
+from agents.response import ResponseParameters
 from agents.rng import derive_seed
 from experiments.cli import main
 from experiments.config import compose_demo
@@ -19,7 +19,7 @@ from experiments.evaluation import make_policy
 from experiments.scoring import COLUMNS
 from policies.heuristics import NoOffers
 from sim.market import LoyaltyMarket
-from sim.week import World
+from sim.world import World
 
 SMALL = (
     "train.total_steps=2048",

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.behaviour import MECHANISMS
 from agents.calibration.posterior import Posterior
 from agents.mechanisms import PLUGGED
 from agents.population import GROCERY, MUSIC_STORE, mean_basket, rate_moments
+from agents.response import MECHANISMS
 from agents.rng import derive_seed
 from envs.constraints import ConstraintParameters, ContactCap
 from envs.decision import GovernedPolicy
@@ -16,7 +16,7 @@ from experiments.config import compose_demo, compose_simulate, options
 from experiments.worlds import build_world, draw_customers, population_of
 from policies.heuristics import Random
 from sim.market import LoyaltyMarket
-from sim.week import SURROUNDINGS
+from sim.world import SURROUNDINGS
 
 WORLDS = options("world")
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from agents.behaviour import KindEffects, ResponseParameters
+from agents.response import KindEffects, ResponseParameters
 from envs.constraints import ConstraintParameters
 from envs.decision import DecisionContext, GovernedPolicy
 from envs.features import observe

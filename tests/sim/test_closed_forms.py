@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from agents.behaviour import Dynamics, KindEffects, ResponseParameters
+from agents.dynamics import Dynamics
 from agents.population import (
     MUSIC_STORE,
     PopulationParameters,
@@ -22,11 +22,12 @@ from agents.population import (
     mean_basket,
 )
 from agents.records import Customers
+from agents.response import KindEffects, ResponseParameters
 from agents.rng import derive_seed
 from sim.engine import Engine
 from sim.offers import Offer, OfferBook
 from sim.programme import ProgrammeParameters, Reward
-from sim.week import World
+from sim.world import World
 
 KEY = derive_seed(1, "world")
 LIMIT = 4.5

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.behaviour import Dynamics, ResponseParameters
+from agents.dynamics import Dynamics
 from agents.population import GROCERY, filter_from
 from agents.profile import PURCHASE, REDEEM_OFFER
 from agents.records import ACCOUNT, OUTCOME, Customers
+from agents.response import ResponseParameters
 from agents.rng import derive_seed
 from sim.engine import Engine
 from sim.ledger import (
@@ -27,7 +28,7 @@ from sim.ledger import (
 )
 from sim.market import LoyaltyMarket
 from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
-from sim.week import World
+from sim.world import World
 
 ITEMS = [
     (Reward("item", 1, 0.0),),

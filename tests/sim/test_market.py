@@ -13,7 +13,7 @@ from agents.records import ACCOUNT, PROFILE, STATE, TRAITS
 from agents.rng import derive_seed
 from sim.ledger import WeekTotals
 from sim.market import STOCKS, FirmView, LoyaltyMarket
-from sim.week import World
+from sim.world import World
 
 KEY = derive_seed(6, "world")
 ROOT = Path(__file__).resolve().parents[2]

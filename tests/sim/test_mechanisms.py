@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from agents.behaviour import KindEffects, ResponseParameters, SurveyParameters
+from agents.dynamics import SurveyParameters
 from agents.population import (
     GROCERY,
     MembershipParameters,
@@ -26,6 +26,7 @@ from agents.population import (
     filter_from,
 )
 from agents.records import Customers
+from agents.response import KindEffects, ResponseParameters
 from experiments.twins import (
     ALWAYS,
     BONUS,
@@ -46,7 +47,7 @@ from experiments.twins import (
 from sim.offers import OfferBook
 from sim.programme import Tier
 from sim.scenario import CompetitorParameters, SeasonParameters, calendar
-from sim.week import World
+from sim.world import World
 
 LIMIT = 4.5
 N = 50_000

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from agents.behaviour import KindEffects, SubscriptionParameters
+from agents.dynamics import SubscriptionParameters
 from agents.network import Network
 from agents.records import Customers
+from agents.response import KindEffects
 from experiments.twins import (
     ALWAYS,
     COUPON,
@@ -34,7 +35,7 @@ from experiments.twins import (
 )
 from sim.market import LoyaltyMarket
 from sim.scenario import CompetitorParameters
-from sim.week import World
+from sim.world import World
 
 LIMIT = 4.5
 N = 50_000

@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.behaviour import (
-    MECHANISMS,
-    Dynamics,
-    KindEffects,
-    ResponseParameters,
-    SubscriptionParameters,
-    SurveyParameters,
-)
+from agents.dynamics import Dynamics, SubscriptionParameters, SurveyParameters
 from agents.mechanisms import PLUGGED
 from agents.network import NetworkParameters
 from agents.population import (
@@ -26,12 +19,13 @@ from agents.population import (
     filter_from,
 )
 from agents.records import Customers
+from agents.response import MECHANISMS, KindEffects, ResponseParameters
 from experiments.twins import BONUS, COFFEE, COUPON, KEY, THANKS, plain_programme
 from sim.market import FirmView, LoyaltyMarket
 from sim.offers import OfferBook
 from sim.programme import Tier
 from sim.scenario import CompetitorParameters, SeasonParameters
-from sim.week import SURROUNDINGS, World
+from sim.world import SURROUNDINGS, World
 
 MONTHLY = SubscriptionParameters(fee=5.0, period_weeks=4, margin=0.8)
 SIZES = KindEffects(0.10, 0.06, 0.06, 0.02)

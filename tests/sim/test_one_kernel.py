@@ -4,14 +4,15 @@ import numba
 import numpy as np
 import pytest
 
-from agents.behaviour import Dynamics, ResponseParameters
+from agents.dynamics import Dynamics
 from agents.population import GROCERY, dynamics_from, filter_from
 from agents.profile import PURCHASE
 from agents.records import Customers
+from agents.response import ResponseParameters
 from agents.rng import derive_seed
 from sim.market import FirmView, LoyaltyMarket
 from sim.scenario import SeasonParameters, calendar
-from sim.week import World
+from sim.world import World
 
 KEY = derive_seed(3, "world")
 YEAR = 52

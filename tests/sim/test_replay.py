@@ -11,7 +11,7 @@ from agents.rng import derive_seed
 from sim.market import FirmView, LoyaltyMarket
 from sim.programme import Tier
 from sim.replay import replay
-from sim.week import World
+from sim.world import World
 
 N, WEEKS = 400, 60
 

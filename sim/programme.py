@@ -149,7 +149,7 @@ class ProgrammeParameters:
         points not; ``points_balance``, spendable; ``predicted_value``, the margin of the next 52
         weeks that the firm's own filter expects, taken at reviews only.
     window, window_quarters
-        ``rolling``: the running quarter and the ``window_quarters`` - 1 before it count (1 to 5),
+        ``rolling``: the running quarter and the ``window_quarters`` - 1 before it count (2 to 5),
         with a review at every quarter's end, when the oldest of them lapses first. ``calendar``:
         the running year counts, with a review at its end; then it restarts at 0 and the tier is
         held. A balance or a prediction has no window: only the reviews are meant.
@@ -199,7 +199,7 @@ class ProgrammeParameters:
         check_range("expiry_quarters", self.expiry_quarters, 0, LOT_SLOTS - 1)
         check_range("redemption_weeks", self.redemption_weeks, 0, 3)
         check_range("breakage", self.breakage, 0.0, 1.0)
-        check_range("window_quarters", self.window_quarters, 1, QUALIFYING_SLOTS)
+        check_range("window_quarters", self.window_quarters, 2, QUALIFYING_SLOTS)
         check_range("grace_reviews", self.grace_reviews, 1, 8)
         check_range("welcome_points", self.welcome_points, 0, _MOST_POINTS)
         check_range("referral_points", self.referral_points, 0, _MOST_POINTS)

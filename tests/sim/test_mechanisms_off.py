@@ -49,7 +49,7 @@ EVERYTHING = World(
     ),
     filter_from(GROCERY),
     SeasonParameters(0.1, 0.1, 26.0, 0.2, 0.3),
-    plain_programme(60, tiers=(Tier("base", 0.0), Tier("silver", 100.0)), window_quarters=1),
+    plain_programme(60, tiers=(Tier("base", 0.0), Tier("silver", 100.0)), window_quarters=2),
     OfferBook(
         "all",
         (

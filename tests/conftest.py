@@ -1,8 +1,9 @@
 """A small world in which everything happens, and customers to live in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numba
 import pytest
 from hypothesis import settings
 
@@ -137,3 +138,12 @@ def population() -> Callable[..., Customers]:
         return customers
 
     return draw
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Bits do not depend on threads; many short weeks go faster on one."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)

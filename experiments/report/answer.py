@@ -64,12 +64,6 @@ def margin(row: Row) -> float | None:
     return number_or_none(row.get("incremental_margin_per_customer"))
 
 
-def best_offer_policy(summary: Row, response: str) -> Row | None:
-    """The policy with the highest estimate among those that make offers."""
-    ranked = _ranked(summary, response)
-    return ranked[0] if ranked else None
-
-
 def headline(summary: Row) -> str:
     """The answer in a few sentences."""
     worlds = response_worlds(summary)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from sampling import compare
 from scipy import integrate
 
 from agents.dynamics import Dynamics
@@ -30,18 +31,8 @@ from sim.programme import ProgrammeParameters, Reward
 from sim.world import World
 
 KEY = derive_seed(1, "world")
-LIMIT = 4.5
 N = 200_000
 WEEKS = (1, 4, 13, 26, 52)
-
-
-def compare(what: str, sample: np.ndarray, exact: float) -> None:
-    """Sample mean against the exact value; prints the error and what was allowed."""
-    sample = np.asarray(sample, float)
-    allowed = LIMIT * sample.std(ddof=1) / math.sqrt(sample.size)
-    error = sample.mean() - exact
-    print(f"{what}: exact {exact:.6g}, error {error:+.2e}, allowed {allowed:.1e}")
-    assert abs(error) < allowed, what
 
 
 # Lives of a few weeks: here "buy, then maybe die" would be wrong by 15 %, not by 1 %.

@@ -6,13 +6,11 @@ is fixed.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike, NDArray
+from sampling import at, compare, compare_hazards, memory
 
 from agents.dynamics import SubscriptionParameters
 from agents.network import Network
@@ -37,48 +35,8 @@ from sim.market import LoyaltyMarket
 from sim.scenario import CompetitorParameters
 from sim.world import World
 
-LIMIT = 4.5
+pytestmark = pytest.mark.usefixtures("one_thread")
 N = 50_000
-
-
-def compare(what: str, sample: ArrayLike, exact: float = 0.0) -> None:
-    """Sample mean against the exact value; prints the error and what was allowed."""
-    sample = np.asarray(sample, float)
-    allowed = LIMIT * sample.std(ddof=1) / math.sqrt(sample.size)
-    error = sample.mean() - exact
-    print(f"{what}: exact {exact:.6g}, error {error:+.2e}, allowed {allowed:.1e}")
-    assert abs(error) < allowed, what
-
-
-def compare_hazards(what: str, there: NDArray[np.bool_], hazards: ArrayLike) -> None:
-    """Deaths against those that each week's hazard, shape (weeks,), makes expected."""
-    died = there[:-1] & ~there[1:]
-    expected = there[:-1] * -np.expm1(-np.asarray(hazards, float))[:, None]
-    compare(what, (died - expected).sum(axis=0))
-
-
-def memory(events: ArrayLike, weeks: float) -> NDArray[np.float64]:
-    """A fading memory at the start of each week, from what was added at each week's end."""
-    level, found = 0.0, []
-    for added in np.asarray(events, float):
-        level *= math.exp(-1 / weeks)
-        found.append(level)
-        level += added
-    return np.array(found)
-
-
-def at(weeks: int, *events: int) -> NDArray[np.float64]:
-    """1 in the weeks named, 0 in the others."""
-    return np.isin(np.arange(weeks), events).astype(float)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bits do not depend on threads; many short weeks go faster on one."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
 
 
 def market(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agents.compiled import kernel
 from agents.dynamics import Dynamics, SurveyParameters
+from agents.elementary import exp, log
 from agents.mechanisms import MAX_PLUGGED, PLUGGED, plugged_effect
 from agents.records import N_CATEGORIES, N_KINDS, Field, record_dtype
 from agents.response import RESPONSE_FIELDS, ResponseParameters
@@ -50,7 +51,7 @@ _HABIT_KEEP = math.exp(-1.0 / 4.0)
 BEHAVIOUR = record_dtype(
     (
         *(Field(name, "f8", (), "", "see ResponseParameters") for name in _EFFECTS),
-        *(Field(f"{name}_keep", "f8", (), "share", "left after a week") for name in _MEMORIES),
+        *(Field(f"{name}_keep", "f4", (), "share", "left after a week") for name in _MEMORIES),
         *(Field(name, "f8", (), "", "see Dynamics") for name in _OWN),
         *(Field(name, "f8", (), "", "see SurveyParameters") for name in _SURVEY),
         Field("contact_weeks", "i8", (), "weeks", "that a contact raises churn"),
@@ -140,13 +141,8 @@ _MOST_BUZZ = 3.0
 
 
 @kernel
-def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-def]
-    """Rates, probabilities and conditional means of one customer-week; no randomness.
-
-    Parameters are a TRAITS row, a STATE row, a Stimulus and the BEHAVIOUR record. Units are those
-    of ``Intensities``. Attention and intention must be known before the purchase rate: call with
-    ``offer_kind`` -1 for them, then again with the opened offer.
-    """
+def log_intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-def]
+    """Log purchase rate, log factor on the hazard, and mean basket (minor units)."""
     own = traits.log_rate + state.drift
     kind = stimulus.offer_kind
     # What the firm offers; heavy buyers have less room to grow.
@@ -169,7 +165,7 @@ def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-
         pull += strength * (
             behaviour.offer_log_rate[kind] + behaviour.offer_log_rate_sd * traits.response[kind]
         )
-        spend *= math.exp(strength * behaviour.basket_uplift[kind])
+        spend *= exp(strength * behaviour.basket_uplift[kind])
     pull *= min(max(1.0 - behaviour.saturation * (own - behaviour.log_rate_centre), 0.0), 2.0)
     log_rate = (
         own
@@ -196,15 +192,33 @@ def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-
     more_rate, more_hazard = plugged_effect(traits, state, stimulus, behaviour.plugged)
     log_rate += more_rate
     log_hazard += more_hazard
+    return log_rate, log_hazard, spend
+
+
+@kernel
+def intensities(traits, state, stimulus, behaviour):  # type: ignore[no-untyped-def]
+    """Rates, probabilities and conditional means of one customer-week; no randomness.
+
+    Parameters are a TRAITS row, a STATE row, a Stimulus and the BEHAVIOUR record. Units are those
+    of ``Intensities``. Attention and intention must be known before the purchase rate: call with
+    ``offer_kind`` -1 for them, then again with the opened offer.
+    """
+    log_rate, log_hazard, spend = log_intensities(traits, state, stimulus, behaviour)
     return Intensities(
-        min(math.exp(log_rate), MAX_RATE),
-        traits.hazard * (math.exp(log_hazard) if log_hazard != 0.0 else 1.0),
+        min(exp(log_rate), MAX_RATE),
+        traits.hazard * exp(log_hazard),
         spend,
         attention(traits, stimulus.contact_channel, behaviour),
         intention(traits, state, stimulus.contact_kind, behaviour),
-        behaviour.opt_out_per_contact * (1.0 + state.fatigue),
+        opt_out(state, behaviour),
         behaviour.points_use_probability,
     )
+
+
+@kernel
+def opt_out(state, behaviour):  # type: ignore[no-untyped-def]
+    """Probability of leaving the channel after a contact; fatigue raises it."""
+    return behaviour.opt_out_per_contact * (1.0 + state.fatigue)
 
 
 @kernel
@@ -257,14 +271,14 @@ def intention(traits, state, kind, behaviour):  # type: ignore[no-untyped-def]
         + behaviour.redemption_rate_slope
         * (traits.log_rate + state.drift - behaviour.log_rate_centre)
     )
-    return 1.0 / (1.0 + math.exp(-logit))
+    return 1.0 / (1.0 + exp(-logit))
 
 
 @kernel
 def enrolment(traits, state, behaviour):  # type: ignore[no-untyped-def]
     """Probability that a non-member enrols in a week with a purchase; heavy buyers rather do."""
     own = traits.log_rate + state.drift - behaviour.log_rate_centre
-    return behaviour.enrol_probability * math.exp(behaviour.enrol_rate_slope * own)
+    return behaviour.enrol_probability * exp(behaviour.enrol_rate_slope * own)
 
 
 @kernel
@@ -276,7 +290,7 @@ def joining(state, behaviour):  # type: ignore[no-untyped-def]
 @kernel
 def cancelling(state, behaviour):  # type: ignore[no-untyped-def]
     """Probability that a subscriber cancels when the fee is due."""
-    return behaviour.cancel_probability * math.exp(-behaviour.habit_effect * state.habit)
+    return behaviour.cancel_probability * exp(-behaviour.habit_effect * state.habit)
 
 
 @kernel
@@ -290,37 +304,36 @@ def answers(state, behaviour, words):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def realise(expected, count_word, death_word):  # type: ignore[no-untyped-def]
+def realise(rate, hazard, count_word, death_word):  # type: ignore[no-untyped-def]
     """Death time within the week, then the number of purchases while alive.
 
     Exactly Pareto/NBD: T ~ Exponential(hazard), purchases ~ Poisson(rate × min(T, 1)). One word
     each, by inversion: monotone in rate and hazard for the same luck.
     """
     fraction = 1.0
-    survives = True
     u = uniform(death_word)
-    # 1 - math.exp(-h) <= h: most survivors need no logarithm.
-    if u < expected.hazard:
-        lifetime = -math.log(1.0 - u) / expected.hazard
-        if lifetime < 1.0:
-            fraction = lifetime
-            survives = False
-    return Realised(poisson(expected.rate * fraction, count_word), fraction, survives)
+    if u < hazard:  # 1 - exp(-h) <= h: most survivors need no logarithm
+        fraction = min(-log(1.0 - u) / hazard, 1.0)
+    return Realised(poisson(rate * fraction, count_word), fraction, fraction >= 1.0)
 
 
 @kernel
-def basket(expected, traits, behaviour, words, key):  # type: ignore[no-untyped-def]
+def basket(mean, draw, behaviour):  # type: ignore[no-untyped-def]
     """One basket at shelf price in minor units: the mean times a unit-mean draw, rounded.
 
     A mean of 0 is a visit without a basket.
     """
-    if expected.spend_mean <= 0.0:
+    if mean <= 0.0:
         return 0
+    return max(1, int(min(mean * draw, behaviour.max_basket) + 0.5))
+
+
+@kernel
+def basket_draw(traits, behaviour, words, key):  # type: ignore[no-untyped-def]
+    """How a basket compares with the customer's mean, mean 1; from its block of words."""
     if behaviour.lognormal_spend:
-        draw = unit_lognormal(traits.spend_shape, words)
-    else:
-        draw = unit_gamma(float(traits.spend_shape), words, key)
-    return max(1, int(min(expected.spend_mean * draw, behaviour.max_basket) + 0.5))
+        return unit_lognormal(np.float64(traits.spend_shape), normal(words[2]))
+    return unit_gamma(np.float64(traits.spend_shape), words, key)
 
 
 @kernel
@@ -338,14 +351,23 @@ def main_category(traits, behaviour, word):  # type: ignore[no-untyped-def]
 @kernel
 def begin_week(state, behaviour):  # type: ignore[no-untyped-def]
     """Let the customer's memories fade, once per week before anything new happens."""
-    state.fatigue *= behaviour.fatigue_keep
-    state.momentum *= behaviour.momentum_keep
-    state.pull_forward *= behaviour.pull_forward_keep
-    state.recent_reward *= behaviour.reward_keep
-    state.deals *= behaviour.deal_memory_keep
-    state.no_deals *= behaviour.deal_memory_keep
-    state.satisfaction *= behaviour.satisfaction_keep
-    state.tier_change *= behaviour.tier_change_keep
+    # All are read before any is written, which lets the compiler take them together.
+    fatigue = state.fatigue * behaviour.fatigue_keep
+    momentum = state.momentum * behaviour.momentum_keep
+    recent_reward = state.recent_reward * behaviour.reward_keep
+    pull_forward = state.pull_forward * behaviour.pull_forward_keep
+    deals = state.deals * behaviour.deal_memory_keep
+    no_deals = state.no_deals * behaviour.deal_memory_keep
+    satisfaction = state.satisfaction * behaviour.satisfaction_keep
+    tier_change = state.tier_change * behaviour.tier_change_keep
+    state.fatigue = fatigue
+    state.momentum = momentum
+    state.recent_reward = recent_reward
+    state.pull_forward = pull_forward
+    state.deals = deals
+    state.no_deals = no_deals
+    state.satisfaction = satisfaction
+    state.tier_change = tier_change
     if state.contact_weeks > 0:
         state.contact_weeks -= 1
 
@@ -380,7 +402,6 @@ def live_through(traits, state, outcome, contacted, kind, rewards, behaviour):  
 
 
 @kernel
-def end_week(state, behaviour, drift_word):  # type: ignore[no-untyped-def]
-    """Move the Ornstein-Uhlenbeck log rate by one week (exact discretisation)."""
-    if behaviour.drift_step > 0.0:
-        state.drift = behaviour.drift_keep * state.drift + behaviour.drift_step * normal(drift_word)
+def drifted(drift, keep, step, word):  # type: ignore[no-untyped-def]
+    """The Ornstein-Uhlenbeck log rate a week later (exact discretisation)."""
+    return keep * drift + step * normal(word)

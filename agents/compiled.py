@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,6 +90,39 @@ def _compile(function: F, **options: Any) -> F:
 def kernel(function: F) -> F:
     """Compile a scalar rule; it is inlined where it is called."""
     return _compile(function, forceinline=True)
+
+
+def block_kernel(function: F) -> F:
+    """Compile a loop over a block of rows, apart from its callers.
+
+    On its own such a loop without branches becomes vector instructions; inlined into a large
+    function it may not.
+    """
+    return _compile(function)
+
+
+_CACHE_LINE = 64
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typing: Any, record: Any) -> Any:
+    """Ask for a record's cache lines before they are needed; changes nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, word = ir.IntType(8), ir.IntType(32)
+        ask = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word]),
+            "llvm.prefetch.p0",
+        )
+        start = builder.bitcast(arguments[0], byte.as_pointer())
+        reading, second_level, data = word(0), word(2), word(1)
+        for at in range(0, signature.args[0].size + _CACHE_LINE - 1, _CACHE_LINE):
+            line = builder.gep(start, [word(at)])
+            builder.call(ask, [line, reading, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(record), generate
 
 
 def parallel_kernel(function: F) -> F:

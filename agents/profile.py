@@ -5,6 +5,7 @@ not matter; ``week_close`` does the floating point work (docs/contracts.md §6).
 """
 
 import math
+from collections import namedtuple
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.compiled import kernel
+from agents.elementary import exp, log
 from agents.ranges import check_range
 from agents.records import N_CHANNELS, SECONDS_PER_WEEK, Field, record_dtype
 
@@ -51,6 +53,7 @@ EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 _FAST_KEEP = math.exp(-1.0 / 4.0)
 _SLOW_KEEP = math.exp(-1.0 / 26.0)
 _MAX_ODDS = 1e12
+_MOST_LOG_GROWTH = 60.0
 _TWELFTH = 1.0 / 12.0
 _WEEK = 1.0 / SECONDS_PER_WEEK
 
@@ -169,23 +172,6 @@ def post(profile, log, customer, time, kind, code, channel, amount):  # type: ig
 
 
 @kernel
-def _log_ratio(part, whole):  # type: ignore[no-untyped-def]
-    """log(1 + part/whole), and what its middle lies below that of a straight line.
-
-    With y = part / (2 whole + part) they are 2 artanh(y) and -log(1 - y²)/2: one division and a
-    few terms (error below 1e-10) where the part is small, as it mostly is.
-    """
-    y = part / (2.0 * whole + part)
-    z = y * y
-    if y < 0.12:
-        return (
-            2.0 * y * (1.0 + z * (1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z * (1.0 / 9.0))))),
-            0.5 * z * (1.0 + z * (0.5 + z * (1.0 / 3.0 + z * (0.25 + z * 0.2)))),
-        )
-    return math.log1p(part / whole), -0.5 * math.log1p(-z)
-
-
-@kernel
 def _half_integral(high, low, log_ratio, sag, inverse, span):  # type: ignore[no-untyped-def]
     """Mean over a time ``span`` of a nearly exponential fall from ``high`` to ``low``, per time.
 
@@ -198,73 +184,65 @@ def _half_integral(high, low, log_ratio, sag, inverse, span):  # type: ignore[no
 
 
 @kernel
-def _advance_filter(profile, parameters, monday, begin, exposure):  # type: ignore[no-untyped-def]
-    """One week of the P(alive) recursion.
+def filter_week(  # type: ignore[no-untyped-def]
+    odds, rate_shape, rate, dropout_shape, dropout, exposure, quiet
+):
+    """Odds of having left silently after the quiet end of a week; branch-free.
 
-    ``monday`` is the time at which the week starts, ``begin`` the share of it before joining.
+    Exact for Pareto/NBD up to integrating each half of the quiet time as an exponential.
 
-    Exact for Pareto/NBD up to integrating each half of the week's quiet end as an exponential.
+    Parameters
+    ----------
+    odds
+        At the start of the quiet time; 0 right after a purchase.
+    rate_shape, rate, dropout_shape, dropout
+        Gamma beliefs about purchase rate and hazard at that moment.
+    exposure, quiet
+        Season's factor on the purchase rate; length of the quiet time, weeks.
     """
-    purchases = profile.week_purchases
-    count = profile.effective_repeats * parameters.keep + purchases
-    spent = profile.exposure * parameters.keep
-    age = profile.age
-    start, odds = begin, profile.dead_odds
-    if purchases > 0:
-        start = (profile.last_purchase - monday) * _WEEK
-        odds = 0.0
-    quiet = 1.0 - start
-    rate = parameters.rate_rate + spent + exposure * (start - begin)
-    dropout = parameters.dropout_rate + age + (start - begin)
-    shape = parameters.rate_shape + count
-    exposed, exposed_sag = _log_ratio(exposure * quiet, rate)
-    aged, aged_sag = _log_ratio(quiet, dropout)
-    # From the middle to the end: half of it, less the curvature of the logarithm.
-    gap = shape * exposed_sag + parameters.dropout_shape * aged_sag
-    log_growth = min(shape * exposed + parameters.dropout_shape * aged, 60.0)
-    log_half = 0.5 * log_growth - gap
-    half = math.exp(log_half)
-    if gap < 0.1:
-        rise = 1.0 + gap * (1.0 + gap * (0.5 + gap * (1.0 / 6.0 + gap * (1.0 / 24.0))))
-    else:
-        rise = math.exp(gap)
-    growth = (half * rise) ** 2
+    exposed = exposure * quiet / rate
+    aged = quiet / dropout
+    log_growth = min(
+        rate_shape * log(1.0 + exposed) + dropout_shape * log(1.0 + aged), _MOST_LOG_GROWTH
+    )
+    log_early = min(
+        rate_shape * log(1.0 + 0.5 * exposed) + dropout_shape * log(1.0 + 0.5 * aged), log_growth
+    )
+    log_late = log_growth - log_early
+    growth = exp(log_growth)
+    half = exp(log_late)
     # The odds of surviving fall almost exponentially and the hazard almost linearly: each half
     # of the quiet time is integrated as an exponential, less its curvature, times a line.
     span = 0.5 * quiet
-    sag = 1.0 - gap * (1.0 / 6.0)
+    sag = 1.0 - (log_early - log_late) * _TWELFTH
     inverse = 1.0 / (dropout + span)
     shift = 0.5 * span * inverse
     early = inverse * (1.0 + shift * (1.0 + shift * (1.0 + shift)))
     late = inverse * (1.0 - shift * (1.0 - shift * (1.0 - shift)))
     died = (
         span
-        * parameters.dropout_shape
+        * dropout_shape
         * (
-            _half_integral(growth, half, log_growth - log_half, sag, early, span)
-            + _half_integral(half, 1.0, log_half, sag, late, span)
+            _half_integral(growth, half, log_early, sag, early, span)
+            + _half_integral(half, 1.0, log_late, sag, late, span)
         )
     )
-    profile.dead_odds = min(odds * growth + died, _MAX_ODDS)
-    profile.effective_repeats = count
-    profile.exposure = spent + exposure * (1.0 - begin)
-    profile.age = age + (1.0 - begin)
+    return min(odds * growth + died, _MAX_ODDS)
 
 
 @kernel
-def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-def]
-    """Close a week of a PROFILE row: filters, moving averages, contact history.
+def share_before(time, monday):  # type: ignore[no-untyped-def]
+    """Share of the week from ``monday`` that lies before ``time``; 0 if all of it lies after."""
+    return max(time - monday, 0) * _WEEK
 
-    ``exposure`` is the season's factor on the purchase rate (known to the firm), ``week`` the
-    number of the week that ends. Does nothing before joining.
-    """
-    if profile.joined < 0:
-        return
-    monday = np.int64(week) * SECONDS_PER_WEEK
-    begin = 0.0
-    if profile.joined > monday:
-        begin = (profile.joined - monday) * _WEEK
-    _advance_filter(profile, parameters, monday, begin, exposure)
+
+@kernel
+def close_profile(profile, odds, count, exposure, age):  # type: ignore[no-untyped-def]
+    """Close a week of a joined customer's row: beliefs, moving averages, contact history."""
+    profile.dead_odds = odds
+    profile.effective_repeats = count
+    profile.exposure = exposure
+    profile.age = age
     profile.purchases_fast = (
         _FAST_KEEP * profile.purchases_fast + (1.0 - _FAST_KEEP) * profile.week_purchases
     )
@@ -286,6 +264,79 @@ def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-
         profile.offer_weeks_left -= 1
     for channel in range(N_CHANNELS):
         profile.contacts[channel] = np.uint32(profile.contacts[channel] << np.uint32(1))
+
+
+Prior = namedtuple("Prior", ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate", "keep"))
+
+
+@kernel
+def loaded_prior(parameters):  # type: ignore[no-untyped-def]
+    """What ``week_beliefs`` needs of a FILTER record, read once for a loop over rows."""
+    return Prior(
+        parameters.rate_shape,
+        parameters.rate_rate,
+        parameters.dropout_shape,
+        parameters.dropout_rate,
+        parameters.keep,
+    )
+
+
+@kernel
+def week_beliefs(odds, count, spent, age, purchases, begin, last, exposure, parameters):  # type: ignore[no-untyped-def]
+    """Beliefs after a week, as ``close_profile`` takes them; branch-free.
+
+    Parameters
+    ----------
+    odds, count, spent, age
+        ``dead_odds``, ``effective_repeats``, ``exposure`` and ``age`` of the profile.
+    purchases
+        Of the week.
+    begin, last
+        Share of the week before joining, and before the last purchase.
+    exposure
+        Season's factor on the purchase rate.
+    parameters
+        FILTER record or ``Prior``.
+    """
+    count = count * parameters.keep + purchases
+    spent = spent * parameters.keep
+    bought = purchases > 0
+    start = last if bought else begin
+    lived = start - begin
+    odds = filter_week(
+        0.0 if bought else odds,
+        parameters.rate_shape + count,
+        parameters.rate_rate + spent + exposure * lived,
+        parameters.dropout_shape,
+        parameters.dropout_rate + age + lived,
+        exposure,
+        1.0 - start,
+    )
+    return odds, count, spent + exposure * (1.0 - begin), age + (1.0 - begin)
+
+
+@kernel
+def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-def]
+    """Close a week of a PROFILE row; does nothing before joining.
+
+    ``exposure`` is the season's factor on the purchase rate (known to the firm), ``week`` the
+    number of the week that ends.
+    """
+    if profile.joined < 0:
+        return
+    monday = np.int64(week) * SECONDS_PER_WEEK
+    odds, count, spent, age = week_beliefs(
+        profile.dead_odds,
+        profile.effective_repeats,
+        profile.exposure,
+        profile.age,
+        profile.week_purchases,
+        share_before(profile.joined, monday),
+        share_before(profile.last_purchase, monday),
+        exposure,
+        parameters,
+    )
+    close_profile(profile, odds, count, spent, age)
 
 
 @kernel
@@ -319,8 +370,8 @@ def expected_survival(profile, parameters, weeks):  # type: ignore[no-untyped-de
     dropout = parameters.dropout_rate + profile.age
     shape = parameters.dropout_shape
     if abs(shape - 1.0) < 1e-9:
-        return dropout * math.log1p(weeks / dropout)
-    return dropout / (shape - 1.0) * (1.0 - math.exp((1.0 - shape) * math.log1p(weeks / dropout)))
+        return dropout * log(1.0 + weeks / dropout)
+    return dropout / (shape - 1.0) * (1.0 - exp((1.0 - shape) * log(1.0 + weeks / dropout)))
 
 
 @kernel

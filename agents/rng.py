@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.compiled import kernel
+from agents.elementary import exp, fma, log
 from agents.records import MAX_PURCHASES
 
 SeedRole = Literal["population", "world", "plan", "train", "evaluate"]
@@ -39,6 +40,7 @@ WEEK, CONTACT, BASKET, EXIT, POLICY, JOIN, SURVEY, CATEGORY = (
     int(purpose) for purpose in list(Purpose)[2:-1]
 )
 MAX_RATE = 60.0
+LOW_COUNTS = 8
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
@@ -107,27 +109,24 @@ def uniform(word):  # type: ignore[no-untyped-def]
 
 @kernel
 def normal(word):  # type: ignore[no-untyped-def]
-    """Standard normal by inversion (Acklam 2003, relative error below 1.2e-9).
-
-    His central form serves 95 % of the draws without a logarithm.
-    """
+    """Standard normal by inversion (Acklam 2003, relative error below 1.2e-9), branch-free."""
     p = uniform(word)
     q = p - 0.5
-    if abs(q) <= 0.47575:
-        r = q * q
-        top = -39.69683028665376 * r + 220.9460984245205
-        top = ((top * r - 275.9285104469687) * r + 138.3577518672690) * r
-        top = (top - 30.66479806614716) * r + 2.506628277459239
-        low = -54.47609879822406 * r + 161.5858368580409
-        low = ((low * r - 155.6989798598866) * r + 66.80131188771972) * r
-        low = (low - 13.28068155288572) * r + 1.0
-        return top * q / low
-    t = math.sqrt(-2.0 * math.log(min(p, 1.0 - p)))
-    top = ((-0.007784894002430293 * t - 0.3223964580411365) * t - 2.400758277161838) * t
-    top = ((top - 2.549732539343734) * t + 4.374664141464968) * t + 2.938163982698783
-    low = (0.007784695709041462 * t + 0.3224671290700398) * t + 2.445134137142996
-    low = (low * t + 3.754408661907416) * t + 1.0
-    return math.copysign(top / low, q)
+    r = q * q
+    top = fma(-39.69683028665376, r, 220.9460984245205)
+    top = fma(fma(top, r, -275.9285104469687), r, 138.3577518672690)
+    top = fma(fma(top, r, -30.66479806614716), r, 2.506628277459239)
+    low = fma(-54.47609879822406, r, 161.5858368580409)
+    low = fma(fma(low, r, -155.6989798598866), r, 66.80131188771972)
+    low = fma(fma(low, r, -13.28068155288572), r, 1.0)
+    centre = top * q / low
+    t = math.sqrt(-2.0 * log(min(p, 1.0 - p)))
+    top = fma(fma(-0.007784894002430293, t, -0.3223964580411365), t, -2.400758277161838)
+    top = fma(fma(fma(top, t, -2.549732539343734), t, 4.374664141464968), t, 2.938163982698783)
+    low = fma(fma(0.007784695709041462, t, 0.3224671290700398), t, 2.445134137142996)
+    low = fma(fma(low, t, 3.754408661907416), t, 1.0)
+    tail = math.copysign(top / low, q)
+    return centre if abs(q) <= 0.47575 else tail
 
 
 @kernel
@@ -138,7 +137,7 @@ def poisson(rate, word):  # type: ignore[no-untyped-def]
     """
     rate = min(rate, MAX_RATE)
     u = uniform(word)
-    probability = math.exp(-rate)
+    probability = exp(-rate)
     cumulative = probability
     count = 0
     while u >= cumulative and count < MAX_PURCHASES:
@@ -149,39 +148,67 @@ def poisson(rate, word):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def low_poisson(rate, word):  # type: ignore[no-untyped-def]
+    """``poisson`` where it is below ``LOW_COUNTS``, else ``LOW_COUNTS``; branch-free.
+
+    ``rate`` is at most ``MAX_RATE``.
+    """
+    u = uniform(word)
+    probability = exp(-rate)
+    cumulative = probability
+    count = 0
+    for at in range(1, LOW_COUNTS + 1):
+        count += u >= cumulative
+        probability *= rate * _RECIPROCAL[at]
+        cumulative += probability
+    return count
+
+
+@kernel
+def gamma_attempt(shape, z, u):  # type: ignore[no-untyped-def]
+    """First attempt at a gamma draw with mean 1 and shape >= 1 (Marsaglia & Tsang 2000).
+
+    Returns the draw and whether their squeeze, which needs no logarithm, accepts it; it does so
+    in 98 % of cases.
+    """
+    d = shape - 1.0 / 3.0
+    v = 1.0 + z / (3.0 * math.sqrt(d))
+    return d / shape * (v * v * v), (v > 0.0) & (u < 1.0 - 0.0331 * (z * z) * (z * z))
+
+
+@kernel
 def unit_gamma(shape, words, key):  # type: ignore[no-untyped-def]
     """Gamma draw with mean 1 (Marsaglia & Tsang 2000); words 1-3 of the block, then its chain."""
     boost = 1.0
     a = shape
     if a < 1.0:
-        boost = math.exp(math.log(uniform(words[1])) / a)
+        boost = exp(log(uniform(words[1])) / a)
         a += 1.0
     d = a - 1.0 / 3.0
-    c = 1.0 / (3.0 * math.sqrt(d))
-    scale = d * boost / shape
     z, u = normal(words[2]), uniform(words[3])
     second = False
     while True:
-        v = 1.0 + c * z
+        draw, accepted = gamma_attempt(a, z, u)
+        if accepted:
+            break
+        v = 1.0 + z / (3.0 * math.sqrt(d))
         if v > 0.0:
             v = v * v * v
-            # Their squeeze accepts 98 % without a logarithm.
-            if u < 1.0 - 0.0331 * (z * z) * (z * z):
-                return scale * v
-            if math.log(u) < 0.5 * z * z + d - d * v + d * math.log(v):
-                return scale * v
+            if log(u) < 0.5 * z * z + d - d * v + d * log(v):
+                break
         if second:
             z, u = normal(words[2]), uniform(words[3])
         else:
             words = following_block(words, key)
             z, u = normal(words[0]), uniform(words[1])
         second = not second
+    return draw if shape >= 1.0 else draw * boost * (a / shape)
 
 
 @kernel
-def unit_lognormal(sigma, words):  # type: ignore[no-untyped-def]
-    """Lognormal draw with mean 1 and log standard deviation ``sigma``, from word 2."""
-    return math.exp(sigma * normal(words[2]) - 0.5 * sigma * sigma)
+def unit_lognormal(sigma, z):  # type: ignore[no-untyped-def]
+    """Lognormal draw with mean 1 and log standard deviation ``sigma`` from a standard normal."""
+    return exp(sigma * z - 0.5 * sigma * sigma)
 
 
 @kernel

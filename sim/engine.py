@@ -6,41 +6,34 @@ from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
 from agents.records import EVENT, LOG, Customers
-from sim.week import step_customer
+from sim.week import BLOCK, WORK, step_block
 from sim.world import Rules
 
 
 @kernel
 def advance_row(traits, state, account, profile, outcome, log, actions, rules, key, row):  # type: ignore[no-untyped-def]
     """Advance one row by a week; what a CustomerAgent asks its model to do."""
-    step_customer(
-        traits[row],
-        state[row],
-        account[row],
-        profile[row],
-        outcome[row],
-        log[min(np.int64(row), log.shape[0] - 1)],
-        actions[row],
-        rules[0],
-        key,
+    work = np.empty(1, WORK)
+    step_block(
+        traits, state, account, profile, outcome, log, actions, row, 1, work[0], rules[0], key
     )
 
 
 @parallel_kernel
-def advance_rows(traits, state, account, profile, outcome, log, actions, rules, key):  # type: ignore[no-untyped-def]
-    """Advance all rows by a week on numba's threads."""
-    for row in prange(traits.shape[0]):  # not through advance_row: arrays cost reference counts
-        step_customer(
-            traits[row],
-            state[row],
-            account[row],
-            profile[row],
-            outcome[row],
-            log[min(np.int64(row), log.shape[0] - 1)],
-            actions[row],
-            rules[0],
-            key,
-        )
+def advance_rows(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, actions, rules, key, weeks
+):
+    """Advance all rows, block by block, on numba's threads."""
+    n = traits.shape[0]
+    for at in prange((n + BLOCK - 1) // BLOCK):
+        work = np.empty(1, WORK)
+        top = np.int64(at) * BLOCK
+        size = min(BLOCK, n - top)
+        for _ in range(weeks):
+            step_block(
+                traits, state, account, profile, outcome, log, actions, top, size, work[0],
+                rules[0], key,
+            )  # fmt: skip
 
 
 class EventLog:
@@ -117,7 +110,7 @@ class Engine:
     def advance(self, actions: NDArray[np.integer] | None = None) -> None:
         """One week for all rows; ``actions`` shape (n,), default nothing for anyone."""
         self.log.clear()
-        advance_rows(*self.customers, self.log.rows, self.checked(actions), self.rules, self.key)
+        advance_rows(*self.customers, self.log.rows, self.checked(actions), self.rules, self.key, 1)
 
     def advance_one(self, row: int, actions: NDArray[np.uint8]) -> None:
         """One week for one row, without checks: the Mesa path."""

@@ -1,394 +1,241 @@
-"""One customer, one week: the only place where the order of events is written.
+"""One week of a block of customers: the only place where the order of events is written.
 
-The Mesa path, the parallel engine, counterfactual branches and environments all call
-``step_customer``; docs/contracts.md §5 lists the steps.
+The Mesa path (a block of one customer), the parallel engine, counterfactual branches and
+environments all call ``step_block``; docs/contracts.md §5 lists the steps. Whatever is drawn or
+computed for everybody alike is done for the whole block in loops without branches, which the
+compiler turns into vector instructions; the rest customer by customer.
 """
-
-import math
 
 import numpy as np
 
 from agents.behaviour import (
-    DISCOUNT,
-    FREE_ITEM,
     Stimulus,
-    answers,
-    attention,
     basket,
+    basket_draw,
     begin_week,
-    cancelling,
-    end_week,
+    drifted,
     enrolment,
-    intensities,
-    intention,
-    joining,
     live_through,
-    main_category,
+    log_intensities,
+    opt_out,
     realise,
 )
-from agents.behaviour import POINTS as POINTS_KIND
-from agents.compiled import kernel
+from agents.compiled import block_kernel, kernel, prefetch
+from agents.elementary import exp
 from agents.mechanisms import plugged_memory
-from agents.profile import (
-    CLOSE_ACCOUNT,
-    CONTACT,
-    JOIN,
-    LAST_USE,
-    OPEN,
-    OPT_OUT,
-    PURCHASE,
-    REDEEM_OFFER,
-    RENEW,
-    SURVEY,
-    post,
-    week_close,
+from agents.profile import close_profile, loaded_prior, share_before, week_beliefs
+from agents.records import SECONDS_PER_WEEK, Field, record_dtype
+from agents.rng import (
+    BASKET,
+    LOW_COUNTS,
+    MAX_RATE,
+    WEEK,
+    block,
+    gamma_attempt,
+    low_poisson,
+    normal,
+    uniform,
+    unit_lognormal,
 )
-from agents.records import SECONDS_PER_WEEK
-from agents.rng import BASKET, CATEGORY, EXIT, WEEK, block, uniform
 from agents.rng import CONTACT as CONTACT_DRAW
 from agents.rng import JOIN as JOIN_DRAW
-from agents.rng import SURVEY as SURVEY_DRAW
-from sim.ledger import BASIS, release, reserve, settle, share_of
-from sim.points import (
-    close_programme_week,
-    earn,
-    forfeit,
-    goal_progress,
-    grant,
-    redeem_reward,
-    reward_ready,
-)
-from sim.scenario import (
-    WEEKS_PER_YEAR,
+from sim.ledger import BASIS
+from sim.points import close_programme_week, goal_progress, grant, reward_ready
+from sim.scenario import WEEKS_PER_YEAR
+from sim.steps import (
+    LAST_SECOND,
+    approach,
+    clear,
+    count_offer_week,
+    enrol,
+    leave,
+    open_offer,
+    opt_out_of,
+    purchase,
+    renew,
+    seconds_within,
+    survey,
 )
 
-_CONTACT_DELAY = 3600
-_OPEN_DELAY = 7200
-_LAST_SECOND = SECONDS_PER_WEEK - 1
+BLOCK = 64
+_BASKETS = 4 * BLOCK
+_AT_ONCE = 4
 _NO_WORDS = (np.uint64(0),) * 4
 
-
-@kernel
-def open_offer(traits, state, account, profile, outcome, log, action, rules, words):  # type: ignore[no-untyped-def]
-    """Step 1: contact, reservation, attention and the intention to redeem."""
-    at = rules.actions.offer[action]
-    kind = rules.offers.kind[at]
-    channel = rules.actions.channel[action]
-    weeks = rules.offers.weeks[at]
-    time = np.int64(state.week) * SECONDS_PER_WEEK
-    outcome.action = action
-    if account.offer > 0:  # masks forbid it; a branch may still ask
-        release(account, outcome)
-    account.offer = at + 1
-    account.offer_weeks_left = weeks
-    account.offer_uses_left = rules.offers.uses[at]
-    account.offer_opened = 0
-    state.intends_redemption = 0
-    cap = rules.offers.cap[at] * rules.offers.uses[at]
-    reserve(account, outcome, cap, rules.actions.contact_cost[action])
-    post(
-        profile, log, traits.id, time + _CONTACT_DELAY,
-        CONTACT, kind, channel, weeks,
-    )  # fmt: skip
-    if state.alive and uniform(words[0]) < attention(traits, channel, rules.behaviour):
-        account.offer_opened = 1
-        outcome.opened = 1
-        post(
-            profile, log, traits.id, time + _OPEN_DELAY,
-            OPEN, kind, channel, 0,
-        )  # fmt: skip
-        if uniform(words[1]) < intention(traits, state, kind, rules.behaviour):
-            state.intends_redemption = 1
-
-
-@kernel
-def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rules):  # type: ignore[no-untyped-def]
-    """Use the open offer on one basket; returns the discount in minor units."""
-    at = account.offer - 1
-    kind = rules.offers.kind[at]
-    cap = np.int64(rules.offers.cap[at])
-    discount = np.int64(0)
-    cost = np.int64(0)
-    if kind == DISCOUNT:
-        part = gross
-        category = rules.offers.category[at]
-        if category >= 0:
-            part = share_of(gross, int(traits.category[category] * BASIS + 0.5))
-        discount = min(cap, share_of(part, rules.offers.depth[at]))
-        outcome.discount += discount
-        cost = discount
-    elif kind == POINTS_KIND:
-        if account.enrolled:
-            cost = cap
-            grant(account, outcome, rules.programme, state.week, rules.offers.points[at])
-    elif kind == FREE_ITEM:
-        cost = np.int64(rules.offers.item_cost[at])
-        outcome.item_cost += cost
-    account.offer_uses_left -= 1
-    settle(account, outcome, cap, cost)
-    outcome.redeemed += 1
-    state.pull_forward += 1.0
-    last = LAST_USE if account.offer_uses_left == 0 else 0
-    post(profile, log, traits.id, time, REDEEM_OFFER, kind, last, cost)
-    return discount
-
-
-@kernel
-def basket_category(traits, state, week, index, rules, key):  # type: ignore[no-untyped-def]
-    """Main category of a basket as events tell it: its number + 1, 0 where none are told apart."""
-    if rules.behaviour.categories == 0:
-        return 0
-    drawn = block(key, traits.id, week, CATEGORY, index, state.replica)
-    return 1 + main_category(traits, rules.behaviour, drawn[0])
-
-
-@kernel
-def purchase(  # type: ignore[no-untyped-def]
-    traits, state, account, profile, outcome, log, expected, week, index, span, redeems, rules, key
-):
-    """Step 3: one basket, with redemption of the open offer and of points, and points earned."""
-    words = block(key, traits.id, week, BASKET, index, state.replica)
-    within = min(int(uniform(words[0]) * span * SECONDS_PER_WEEK), _LAST_SECOND)
-    time = np.int64(week) * SECONDS_PER_WEEK + within
-    gross = basket(expected, traits, rules.behaviour, words, key)
-    discount = np.int64(0)
-    voucher = np.int64(0)
-    if account.offer > 0 and account.offer_uses_left > 0 and state.intends_redemption:
-        discount = redeem_offer(traits, state, account, profile, outcome, log, time, gross, rules)
-    if redeems:
-        voucher = redeem_reward(
-            account, profile, outcome, log, traits.id, time, week, rules.programme, gross - discount
-        )
-    outcome.purchases += 1
-    outcome.gross += gross
-    outcome.margin += share_of(gross, rules.margin_share)
-    category = basket_category(traits, state, week, index, rules, key)
-    post(profile, log, traits.id, time, PURCHASE, category, 0, gross - discount - voucher)
-    if rules.programme.active and account.enrolled:
-        earn(
-            account, profile, outcome, log, traits.id, time, week, rules.programme,
-            gross, discount, voucher,
-        )  # fmt: skip
-
-
-@kernel
-def enrol(account, outcome, week, programme):  # type: ignore[no-untyped-def]
-    """Become a member of the programme, with its welcome points."""
-    account.enrolled = 1
-    outcome.enrolled = 1
-    if programme.welcome_points > 0:
-        grant(account, outcome, programme, week, programme.welcome_points)
-
-
-@kernel
-def approach(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
-    """A prospect may become a customer, with a first basket at the week's end.
-
-    Newcomers who came through neighbours enrol at once, where customers enrol at all.
-    """
-    behaviour = rules.behaviour
-    week = state.week
-    unasked, asked = joining(state, behaviour)
-    hazard = unasked + asked
-    if hazard <= 0.0:
-        return
-    words = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
-    u = uniform(words[0])
-    probability = 1.0 - math.exp(-hazard)
-    if u >= probability:
-        return
-    state.prospect = 0
-    outcome.joined = 2 if u * hazard < probability * asked else 1
-    time = np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND
-    of_year = week % WEEKS_PER_YEAR
-    stimulus = Stimulus(
-        rules.calendar.log_rate[of_year], rules.calendar.spend[of_year],
-        0.0, -1, 0.0, -1, 0, 0, 0.0, 0, -1, -1,
-    )  # fmt: skip
-    expected = intensities(traits, state, stimulus, behaviour)
-    words = block(key, traits.id, week, BASKET, 0, state.replica)
-    gross = basket(expected, traits, behaviour, words, key)
-    outcome.purchases = 1
-    outcome.gross = gross
-    outcome.margin = share_of(gross, rules.margin_share)
-    category = basket_category(traits, state, week, 0, rules, key)
-    post(profile, log, traits.id, time, JOIN, category, 0, gross)
-    if rules.programme.active and outcome.joined == 2 and behaviour.enrol_probability > 0.0:
-        enrol(account, outcome, week, rules.programme)
-        earn(account, profile, outcome, log, traits.id, time, week, rules.programme, gross, 0, 0)
-
-
-@kernel
-def close_account(traits, state, account, profile, outcome, log, programme):  # type: ignore[no-untyped-def]
-    """The account ends, with its points: the only exit that a firm observes."""
-    account.closed = 1
-    outcome.closed = 1
-    time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
-    if programme.active:
-        forfeit(account, profile, outcome, log, traits.id, time, programme)
-    post(profile, log, traits.id, time, CLOSE_ACCOUNT, 0, 0, 0)
-
-
-@kernel
-def leave(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
-    """Step 7, death: silent, unless the customer also closes the account."""
-    state.alive = 0
-    outcome.left = 1
-    words = block(key, traits.id, state.week, EXIT, 0, state.replica)
-    if uniform(words[0]) < rules.behaviour.close_account_probability:
-        close_account(traits, state, account, profile, outcome, log, rules.programme)
-
-
-@kernel
-def renew(traits, state, account, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
-    """The fee is due: subscribers pay or cancel, those who silently left do not pay."""
-    behaviour = rules.behaviour
-    stays = state.alive > 0
-    if stays and behaviour.cancel_probability > 0.0:
-        words = block(key, traits.id, state.week, EXIT, 0, state.replica)
-        if uniform(words[1]) < cancelling(state, behaviour):
-            state.alive = 0
-            outcome.left = 1
-            stays = False
-    if not stays:
-        close_account(traits, state, account, profile, outcome, log, rules.programme)
-        return
-    outcome.fees = behaviour.fee
-    outcome.margin += behaviour.fee_margin
-    time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
-    post(profile, log, traits.id, time, RENEW, 0, 0, behaviour.fee)
-
-
-@kernel
-def survey(traits, state, profile, outcome, log, rules, key):  # type: ignore[no-untyped-def]
-    """Ask; whoever answers does so with noise."""
-    words = block(key, traits.id, state.week, SURVEY_DRAW, 0, state.replica)
-    if uniform(words[0]) < rules.behaviour.answer_probability:
-        nps, csat = answers(state, rules.behaviour, words)
-        outcome.nps = nps + 1
-        outcome.csat = csat
-        time = np.int64(state.week) * SECONDS_PER_WEEK + _LAST_SECOND
-        post(profile, log, traits.id, time, SURVEY, 0, 0, nps)
-        post(profile, log, traits.id, time, SURVEY, 1, 0, csat)
-
-
-@kernel
-def clear(outcome):  # type: ignore[no-untyped-def]
-    """Zero the week's outcome."""
-    outcome.liability_change = 0
-    outcome.purchases = 0
-    outcome.gross = 0
-    outcome.discount = 0
-    outcome.margin = 0
-    outcome.item_cost = 0
-    outcome.contact_cost = 0
-    outcome.reward_cost = 0
-    outcome.voucher = 0
-    outcome.fees = 0
-    outcome.points_earned = 0
-    outcome.points_redeemed = 0
-    outcome.points_expired = 0
-    outcome.reserved = 0
-    outcome.settled = 0
-    outcome.released = 0
-    outcome.action = 0
-    outcome.opened = 0
-    outcome.redeemed = 0
-    outcome.opted_out = 0
-    outcome.closed = 0
-    outcome.rewards = 0
-    outcome.tier_change = 0
-    outcome.left = 0
-    outcome.joined = 0
-    outcome.enrolled = 0
-    outcome.nps = 0
-    outcome.csat = 0
-
-
-@kernel
-def live(traits, state, account, profile, outcome, log, channel, contact_words, rules, key):  # type: ignore[no-untyped-def]
-    """Steps 2 to 6 of a living customer; returns the kind of the offer opened this week, or -1."""
-    behaviour = rules.behaviour
-    programme = rules.programme
-    week = state.week
-    of_year = week % WEEKS_PER_YEAR
-    member = programme.active and account.enrolled
-    kind = -1
-    strength = 0.0
-    category = -1
-    if account.offer > 0 and account.offer_opened:
-        kind = rules.offers.kind[account.offer - 1]
-        strength = rules.offers.strength[account.offer - 1]
-        category = rules.offers.category[account.offer - 1]
-    ready = reward_ready(account, programme)
-    stimulus = Stimulus(
-        rules.calendar.log_rate[of_year],
-        rules.calendar.spend[of_year],
-        rules.calendar.competitor[of_year] + rules.competitor,
-        kind,
-        strength,
-        category,
-        account.tier,
-        1 if member else 0,
-        goal_progress(account, programme),
-        1 if ready else 0,
-        -1,
-        -1,
+_ROW, _BASKET = (BLOCK,), (_BASKETS,)
+WORK = record_dtype(
+    (
+        Field("lives", "i8", _ROW, "flag", "a customer who is there when the week begins"),
+        Field("customer", "u8", _ROW, "", "id"),
+        Field("week", "u8", _ROW, "week", "clock"),
+        Field("replica", "u8", _ROW, "", "of the luck"),
+        Field("count_word", "u8", _ROW, "", "WEEK block, word 0"),
+        Field("death_word", "u8", _ROW, "", "WEEK block, word 1"),
+        Field("drift_word", "u8", _ROW, "", "WEEK block, word 2"),
+        Field("redeem_word", "u8", _ROW, "", "WEEK block, word 3"),
+        Field("log_rate", "f8", _ROW, "log 1/week", "purchase rate"),
+        Field("log_hazard", "f8", _ROW, "log", "factor on the dropout hazard"),
+        Field("rate", "f8", _ROW, "1/week", "purchase rate"),
+        Field("hazard", "f8", _ROW, "1/week", "dropout hazard"),
+        Field("spend", "f8", _ROW, "minor units", "mean basket"),
+        Field("fraction", "f8", _ROW, "share", "of the week lived through"),
+        Field("purchases", "i8", _ROW, "purchases", "of the week"),
+        Field("unsettled", "i8", _ROW, "flag", "may die this week, or buys often"),
+        Field("listed", "i8", _ROW, "purchases", "on the list of baskets"),
+        Field("spend_shape", "f8", _ROW, "", "gamma shape of baskets, or log sd"),
+        Field("drift", "f8", _ROW, "log", "deviation of the log rate"),
+        Field("odds", "f8", _ROW, "odds", "of having left, as the firm sees it"),
+        Field("count", "f8", _ROW, "purchases", "effective repeats"),
+        Field("spent", "f8", _ROW, "weeks", "effective exposure"),
+        Field("age", "f8", _ROW, "weeks", "since joining"),
+        Field("bought", "f8", _ROW, "purchases", "events of the week"),
+        Field("begin", "f8", _ROW, "share", "of the week before joining"),
+        Field("last", "f8", _ROW, "share", "of the week before the last purchase"),
+        Field("exposure", "f8", _ROW, "factor", "season's, on the purchase rate"),
+        Field("basket_row", "u8", _BASKET, "", "row of the block"),
+        Field("basket_customer", "u8", _BASKET, "", "id"),
+        Field("basket_week", "u8", _BASKET, "week", "clock"),
+        Field("basket_replica", "u8", _BASKET, "", "of the luck"),
+        Field("basket_shape", "f8", _BASKET, "", "gamma shape, or log sd"),
+        Field("basket_index", "u8", _BASKET, "", "of the purchase in its week"),
+        Field("within", "f8", _BASKET, "share", "of the time lived through"),
+        Field("normal", "f8", _BASKET, "", "standard normal of the draw"),
+        Field("uniform", "f8", _BASKET, "", "decides whether a gamma draw is accepted"),
+        Field("draw", "f8", _BASKET, "", "basket over its mean"),
+        Field("drawn", "i8", _BASKET, "flag", "the draw holds"),
     )
-    expected = intensities(traits, state, stimulus, behaviour)
-    words = block(key, traits.id, week, WEEK, 0, state.replica)
-    realised = realise(expected, words[0], words[1])
-    redeems = ready and uniform(words[3]) < expected.use_points
-    for index in range(realised.purchases):
-        purchase(
-            traits, state, account, profile, outcome, log,
-            expected, week, index, realised.alive_fraction, redeems and index == 0, rules, key,
-        )  # fmt: skip
-    if (
-        realised.purchases > 0
-        and programme.active
-        and account.enrolled == 0
-        and behaviour.enrol_probability > 0.0
-    ):
-        drawn = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
-        if uniform(drawn[0]) < enrolment(traits, state, behaviour):
-            enrol(account, outcome, week, programme)
-    if channel >= 0 and uniform(contact_words[2]) < expected.opt_out:
-        account.consent[channel] = 0
-        outcome.opted_out = 1
-        post(
-            profile, log, traits.id,
-            np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, OPT_OUT, 0, channel, 0,
-        )  # fmt: skip
-    end_week(state, behaviour, words[2])
-    if not realised.survives:
-        leave(traits, state, account, profile, outcome, log, rules, key)
-    return kind if outcome.opened else -1
+)
+
+
+@block_kernel
+def draw_week(work, n, key):  # type: ignore[no-untyped-def]
+    """The week's four words of every row."""
+    for i in range(n):
+        words = block(key, work.customer[i], work.week[i], WEEK, 0, work.replica[i])
+        work.count_word[i] = words[0]
+        work.death_word[i] = words[1]
+        work.drift_word[i] = words[2]
+        work.redeem_word[i] = words[3]
+
+
+@block_kernel
+def count_purchases(work, n):  # type: ignore[no-untyped-def]
+    """Rates from their logarithms, then purchases of those who survive the week and buy less
+    than ``LOW_COUNTS`` times; the others are left to ``settle_counts``.
+    """
+    for i in range(n):
+        rate = min(exp(work.log_rate[i]), MAX_RATE)
+        hazard = work.hazard[i] * exp(work.log_hazard[i])
+        count = low_poisson(rate, work.count_word[i])
+        may_die = uniform(work.death_word[i]) < hazard
+        work.rate[i] = rate
+        work.hazard[i] = hazard
+        work.fraction[i] = 1.0
+        work.purchases[i] = count * work.lives[i]
+        work.unsettled[i] = ((count == LOW_COUNTS) | may_die) & (work.lives[i] != 0)
 
 
 @kernel
-def step_customer(traits, state, account, profile, outcome, log, action, rules, key):  # type: ignore[no-untyped-def]
-    """Advance one customer by one week under an allowed action.
+def settle_counts(work, n):  # type: ignore[no-untyped-def]
+    """Purchases of those who may die this week or buy often."""
+    for i in range(n):
+        if work.unsettled[i]:
+            realised = realise(
+                work.rate[i], work.hazard[i], work.count_word[i], work.death_word[i]
+            )
+            work.purchases[i] = realised.purchases
+            work.fraction[i] = realised.alive_fraction
 
-    Parameters
-    ----------
-    traits, state, account, profile, outcome
-        The customer's rows; all but traits are changed.
-    log
-        LOG row to write events to; its room may be 0.
-    action
-        Row of the action table; 0 = nothing.
-    rules, key
-        RULES record; 64-bit seed.
-    """
+
+@kernel
+def list_baskets(work, n):  # type: ignore[no-untyped-def]
+    """Put the block's baskets on the list, row by row; returns its length."""
+    listed = 0
+    for i in range(n):
+        purchases = work.purchases[i]
+        if listed + max(purchases, _AT_ONCE) > _BASKETS:
+            return listed
+        # The first few at once, so that most rows need no loop; the next row overwrites.
+        for index in range(_AT_ONCE):
+            work.basket_row[listed + index] = i
+            work.basket_index[listed + index] = index
+        for index in range(_AT_ONCE, purchases):
+            work.basket_row[listed + index] = i
+            work.basket_index[listed + index] = index
+        listed += purchases
+        work.listed[i] = purchases
+    return listed
+
+
+@kernel
+def address_baskets(work, n):  # type: ignore[no-untyped-def]
+    """What the draws of the listed baskets depend on."""
+    for k in range(n):
+        i = work.basket_row[k]
+        work.basket_customer[k] = work.customer[i]
+        work.basket_week[k] = work.week[i]
+        work.basket_replica[k] = work.replica[i]
+        work.basket_shape[k] = work.spend_shape[i]
+
+
+@block_kernel
+def draw_baskets(work, n, key):  # type: ignore[no-untyped-def]
+    """Times and normals of the baskets on the list."""
+    for k in range(n):
+        words = block(
+            key, work.basket_customer[k], work.basket_week[k], BASKET, work.basket_index[k],
+            work.basket_replica[k],
+        )  # fmt: skip
+        work.within[k] = uniform(words[0])
+        work.normal[k] = normal(words[2])
+        work.uniform[k] = uniform(words[3])
+
+
+@block_kernel
+def draw_gamma(work, n):  # type: ignore[no-untyped-def]
+    """Unit-mean gamma draws; those that need a second attempt are marked as not drawn."""
+    for k in range(n):
+        shape = work.basket_shape[k]
+        draw, accepted = gamma_attempt(shape, work.normal[k], work.uniform[k])
+        work.draw[k] = draw
+        work.drawn[k] = accepted & (shape >= 1.0)
+
+
+@block_kernel
+def draw_lognormal(work, n):  # type: ignore[no-untyped-def]
+    """Unit-mean lognormal draws."""
+    for k in range(n):
+        work.draw[k] = unit_lognormal(work.basket_shape[k], work.normal[k])
+        work.drawn[k] = 1
+
+
+@block_kernel
+def drift_and_beliefs(work, n, behaviour, filter):  # type: ignore[no-untyped-def]
+    """The week's end for every row: drift of the rate, and what the firm believes."""
+    keep, step = behaviour.drift_keep, behaviour.drift_step
+    prior = loaded_prior(filter)
+    for i in range(n):
+        work.drift[i] = drifted(work.drift[i], keep, step, work.drift_word[i])
+    for i in range(n):
+        odds, count, spent, age = week_beliefs(
+            work.odds[i], work.count[i], work.spent[i], work.age[i], work.bought[i],
+            work.begin[i], work.last[i], work.exposure[i], prior,
+        )  # fmt: skip
+        work.odds[i] = odds
+        work.count[i] = count
+        work.spent[i] = spent
+        work.age[i] = age
+
+
+@kernel
+def begin(traits, state, account, profile, outcome, log, action, work, i, rules, key):  # type: ignore[no-untyped-def]
+    """Steps 1 and 2: memories fade, the firm's message arrives, intensities are known."""
     clear(outcome)
     behaviour = rules.behaviour
     programme = rules.programme
     week = state.week
+    of_year = week % WEEKS_PER_YEAR
     customer = state.prospect == 0
-    lives = customer and state.alive > 0
-    channel = -1
-    opened = -1
     begin_week(state, behaviour)
     if state.referrals > 0:
         if (
@@ -399,19 +246,130 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
         ):
             grant(account, outcome, programme, week, state.referrals * programme.referral_points)
         state.referrals = 0
-    contact_words = _NO_WORDS
     if action > 0 and account.closed == 0 and customer:
-        channel = rules.actions.channel[action]
-        contact_words = block(key, traits.id, week, CONTACT_DRAW, 0, state.replica)
-        open_offer(traits, state, account, profile, outcome, log, action, rules, contact_words)
+        words = block(key, traits.id, week, CONTACT_DRAW, 0, state.replica)
+        open_offer(traits, state, account, profile, outcome, log, action, rules, words)
+    work.exposure[i] = rules.calendar.exposure[of_year]
+    work.drift[i] = state.drift
+    work.hazard[i] = traits.hazard
+    work.spend_shape[i] = traits.spend_shape
+    work.listed[i] = 0
+    if not (customer and state.alive > 0):
+        work.lives[i] = 0
+        work.log_rate[i] = 0.0
+        work.log_hazard[i] = 0.0
+        return
+    work.lives[i] = 1
+    kind = -1
+    strength = 0.0
+    category = -1
+    if account.offer > 0 and account.offer_opened:
+        kind = rules.offers.kind[account.offer - 1]
+        strength = rules.offers.strength[account.offer - 1]
+        category = rules.offers.category[account.offer - 1]
+    stimulus = Stimulus(
+        rules.calendar.log_rate[of_year],
+        rules.calendar.spend[of_year],
+        rules.calendar.competitor[of_year] + rules.competitor,
+        kind,
+        strength,
+        category,
+        account.tier,
+        1 if programme.active and account.enrolled else 0,
+        goal_progress(account, programme),
+        1 if reward_ready(account, programme) else 0,
+        -1,
+        -1,
+    )
+    log_rate, log_hazard, spend = log_intensities(traits, state, stimulus, behaviour)
+    work.log_rate[i] = log_rate
+    work.log_hazard[i] = log_hazard
+    work.spend[i] = spend
+
+
+@kernel
+def buy(traits, state, account, profile, outcome, log, work, i, index, u, draw, rules, key):  # type: ignore[no-untyped-def]
+    """Step 3: one purchase; the first of a week may redeem points."""
+    programme = rules.programme
+    redeems = (
+        index == 0
+        and reward_ready(account, programme)
+        and uniform(work.redeem_word[i]) < rules.behaviour.points_use_probability
+    )
+    purchase(
+        traits, state, account, profile, outcome, log, state.week, index,
+        seconds_within(u, work.fraction[i]), basket(work.spend[i], draw, rules.behaviour),
+        redeems, rules, key,
+    )  # fmt: skip
+
+
+@kernel
+def buy_listed(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, work, i, k, rules, key
+):
+    """A purchase of the list."""
+    draw = work.draw[k]
+    if work.drawn[k] == 0:
+        words = block(key, traits.id, state.week, BASKET, work.basket_index[k], state.replica)
+        draw = basket_draw(traits, rules.behaviour, words, key)
+    buy(
+        traits, state, account, profile, outcome, log, work, i, work.basket_index[k],
+        work.within[k], draw, rules, key,
+    )  # fmt: skip
+
+
+@kernel
+def live(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
+    """Steps 3 to 6 of a living customer; returns the kind of the offer opened now, or -1."""
+    behaviour = rules.behaviour
+    programme = rules.programme
+    week = state.week
+    purchases = work.purchases[i]
+    for index in range(work.listed[i], purchases):
+        words = block(key, traits.id, week, BASKET, index, state.replica)
+        draw = basket_draw(traits, behaviour, words, key)
+        buy(
+            traits, state, account, profile, outcome, log, work, i, index, uniform(words[0]),
+            draw, rules, key,
+        )  # fmt: skip
+    kind = -1
+    if outcome.opened:
+        kind = rules.offers.kind[account.offer - 1]
+    if (
+        purchases > 0
+        and programme.active
+        and account.enrolled == 0
+        and behaviour.enrol_probability > 0.0
+    ):
+        drawn = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
+        if uniform(drawn[0]) < enrolment(traits, state, behaviour):
+            enrol(account, outcome, week, programme)
+    if outcome.action > 0:
+        channel = rules.actions.channel[outcome.action]
+        words = block(key, traits.id, week, CONTACT_DRAW, 0, state.replica)
+        if uniform(words[2]) < opt_out(state, behaviour):
+            opt_out_of(profile, account, outcome, log, traits.id, week, channel)
+    if work.fraction[i] < 1.0:
+        leave(traits, state, account, profile, outcome, log, rules, key)
+    return kind
+
+
+@kernel
+def end(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
+    """Steps 3 to 7: purchases, the programme's week, what the week leaves behind."""
+    behaviour = rules.behaviour
+    programme = rules.programme
+    week = state.week
+    customer = state.prospect == 0
+    opened = -1
     if not customer:
         approach(traits, state, account, profile, outcome, log, rules, key)
-    elif lives:
+    elif work.lives[i]:
         opened = live(
-            traits, state, account, profile, outcome, log, channel, contact_words, rules, key
+            traits, state, account, profile, outcome, log, work, i, rules, key
         )
-    number = np.int64(traits.id & np.uint64(0xFFFF))
     if customer and account.closed == 0:
+        number = np.int64(traits.id & np.uint64(0xFFFF))
         if behaviour.period_weeks > 0 and (week + number) % behaviour.period_weeks == 0:
             renew(traits, state, account, profile, outcome, log, rules, key)
         every = np.int64(behaviour.every_weeks)
@@ -420,20 +378,94 @@ def step_customer(traits, state, account, profile, outcome, log, action, rules, 
     if programme.active and account.enrolled and account.closed == 0:
         close_programme_week(
             account, profile, outcome, log, traits.id,
-            np.int64(week) * SECONDS_PER_WEEK + _LAST_SECOND, week, programme,
+            np.int64(week) * SECONDS_PER_WEEK + LAST_SECOND, week, programme,
             rules.filter, rules.margin_share / BASIS,
         )  # fmt: skip
-    if lives:
+    if work.lives[i]:
         rewards = outcome.rewards + outcome.redeemed
-        live_through(traits, state, outcome, channel >= 0, opened, rewards, behaviour)
+        live_through(traits, state, outcome, outcome.action > 0, opened, rewards, behaviour)
         plugged_memory(state, outcome, behaviour.plugged)
-    if account.offer > 0:
-        account.offer_weeks_left -= 1
-        if account.offer_weeks_left == 0 or account.offer_uses_left == 0 or account.closed:
-            release(account, outcome)
-            account.offer = 0
-            account.offer_weeks_left = 0
-            account.offer_opened = 0
-            state.intends_redemption = 0
-    week_close(profile, rules.filter, week, rules.calendar.exposure[week % WEEKS_PER_YEAR])
-    state.week = week + 1
+    count_offer_week(state, account, outcome)
+    monday = np.int64(week) * SECONDS_PER_WEEK
+    work.odds[i] = profile.dead_odds
+    work.count[i] = profile.effective_repeats
+    work.spent[i] = profile.exposure
+    work.age[i] = profile.age
+    work.bought[i] = profile.week_purchases
+    work.begin[i] = share_before(profile.joined, monday)
+    work.last[i] = share_before(profile.last_purchase, monday)
+
+
+@kernel
+def step_block(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, actions, top, n, work, rules, key
+):
+    """Advance up to ``BLOCK`` customers by one week under allowed actions.
+
+    Parameters
+    ----------
+    traits, state, account, profile, outcome
+        All customers' rows; those of the block are changed, but for traits.
+    log
+        LOG rows to write events to, one a customer, or one without room for all.
+    actions
+        Row of the action table for each customer; 0 = nothing.
+    top, n
+        First row of the block, and number of rows.
+    work
+        WORK record, overwritten.
+    rules, key
+        RULES record; 64-bit seed.
+    """
+    last_log = log.shape[0] - 1
+    for i in range(n):
+        work.customer[i] = traits[top + i].id
+        work.week[i] = state[top + i].week
+        work.replica[i] = state[top + i].replica
+    draw_week(work, n, key)
+    last = traits.shape[0] - 1
+    for i in range(n):
+        row = top + i
+        soon = min(row + BLOCK, last)
+        prefetch(state[soon])
+        prefetch(account[soon])
+        prefetch(outcome[soon])
+        begin(
+            traits[row], state[row], account[row], profile[row], outcome[row],
+            log[min(row, last_log)], actions[row], work, i, rules, key,
+        )  # fmt: skip
+    count_purchases(work, n)
+    settle_counts(work, n)
+    listed = list_baskets(work, n)
+    address_baskets(work, listed)
+    draw_baskets(work, listed, key)
+    if rules.behaviour.lognormal_spend:
+        draw_lognormal(work, listed)
+    else:
+        draw_gamma(work, listed)
+    for k in range(listed):
+        i = work.basket_row[k]
+        row = top + i
+        buy_listed(
+            traits[row], state[row], account[row], profile[row], outcome[row],
+            log[min(row, last_log)], work, i, k, rules, key,
+        )  # fmt: skip
+    for i in range(n):
+        row = top + i
+        soon = min(row + BLOCK, last)
+        prefetch(traits[soon])
+        prefetch(profile[soon])
+        end(
+            traits[row], state[row], account[row], profile[row], outcome[row],
+            log[min(row, last_log)], work, i, rules, key,
+        )  # fmt: skip
+    drift_and_beliefs(work, n, rules.behaviour, rules.filter)
+    drifts = rules.behaviour.drift_step > 0.0
+    for i in range(n):
+        row = top + i
+        one = state[row]
+        if drifts and work.lives[i]:
+            one.drift = work.drift[i]
+        if profile[row].joined >= 0:
+            close_profile(profile[row], work.odds[i], work.count[i], work.spent[i], work.age[i])
+        one.week += 1

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.behaviour import (
-    Intensities,
     Stimulus,
     basket,
+    basket_draw,
     begin_week,
     behaviour_record,
-    end_week,
+    drifted,
     intensities,
     realise,
 )
@@ -215,7 +215,7 @@ HAZARD = st.floats(1e-9, 5.0)
 
 
 def lived(rate: float, hazard: float, count_word: np.uint64, death_word: np.uint64):
-    return realise(Intensities(rate, hazard, 1.0, 0.0, 0.0, 0.0, 0.0), count_word, death_word)
+    return realise(rate, hazard, count_word, death_word)
 
 
 @given(RATE, RATE, HAZARD, HAZARD, WORD, WORD)
@@ -262,7 +262,7 @@ def test_baskets_average_to_the_mean_spend_and_keep_their_luck_when_it_moves(fam
     amounts = np.array(
         [
             [
-                basket(Intensities(1.0, 0.1, m, 0.0, 0.0, 0.0, 0.0), who.traits, record, w, KEY)
+                basket(m, basket_draw(who.traits, record, w, KEY), record)
                 for m in (mean, 2 * mean)
             ]
             for w in (block(KEY, np.uint64(c), 0, 5, 0, 0) for c in range(N // 2))
@@ -277,17 +277,16 @@ def test_a_basket_is_rounded_half_up_and_at_least_one_cent(mean: float, cents: i
     who = customer()
     who.traits["spend_shape"] = 0.0  # no spread: the draw is 1
     record = behaviour_record(ResponseParameters(), Dynamics(spend_family="lognormal"))[0]
-    expected = Intensities(1.0, 0.1, mean, 0.0, 0.0, 0.0, 0.0)
-    assert basket(expected, who.traits, record, block(KEY, np.uint64(1), 0, 5, 0, 0), KEY) == cents
+    draw = basket_draw(who.traits, record, block(KEY, np.uint64(1), 0, 5, 0, 0), KEY)
+    assert draw == 1.0
+    assert basket(mean, draw, record) == cents
 
 
 def test_a_basket_is_capped() -> None:
-    who = customer()
     record = behaviour_record(ResponseParameters(), Dynamics(max_basket=500.0))[0]
-    words = block(KEY, np.uint64(1), 0, 5, 0, 0)
-    huge = Intensities(1.0, 0.1, 1e12, 0.0, 0.0, 0.0, 0.0)
-    assert basket(huge, who.traits, record, words, KEY) == 500
-    assert basket(huge._replace(spend_mean=1e-12), who.traits, record, words, KEY) == 1
+    assert basket(1e12, 1.0, record) == 500
+    assert basket(1e-12, 1.0, record) == 1
+    assert basket(0.0, 1.0, record) == 0
 
 
 def test_memories_fade_with_their_time_constants() -> None:
@@ -306,19 +305,19 @@ def test_memories_fade_with_their_time_constants() -> None:
 
 
 def test_drift_is_a_stationary_ornstein_uhlenbeck_process() -> None:
-    who = customer()
-    record = behaviour_record(ResponseParameters(), Dynamics(drift_sd=0.8, drift_weeks=5.0))[0]
-    keep = math.exp(-1 / 5)
+    dynamics = Dynamics(drift_sd=0.8, drift_weeks=5.0)
+    keep, step = dynamics.drift_keep, dynamics.drift_step
+    assert keep == math.exp(-1 / 5)
     path = np.empty(N)
+    drift = 1.0
     for at in range(N):
-        end_week(who.state, record, np.uint64(block(KEY, np.uint64(0), at, 3, 0, at)[2]))
-        path[at] = who.state["drift"]
+        drift = drifted(drift, keep, step, np.uint64(block(KEY, np.uint64(0), at, 3, 0, at)[2]))
+        path[at] = drift
     # Batch means of 1,000 weeks, 200 time constants, are as good as independent.
     for sample, expected in ((path[50:] ** 2, 0.64), (path[51:] * path[50:-1], 0.64 * keep)):
         same_within_error(sample[: N - 1000].reshape(-1, 1000).mean(axis=1), expected)
-    still = behaviour_record(ResponseParameters(), Dynamics(drift_sd=0.8))[0]
-    end_week(who.state, still, np.uint64(1))
-    assert who.state["drift"] == np.float32(path[-1])
+    still = Dynamics(drift_sd=0.8)
+    assert drifted(drift, still.drift_keep, still.drift_step, np.uint64(1)) == drift
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,14 @@ import pytest
 from scipy import stats
 
 from agents.rng import (
+    LOW_COUNTS,
     MAX_PURCHASES,
+    MAX_RATE,
     Purpose,
     block,
     derive_seed,
     following_block,
+    low_poisson,
     normal,
     philox,
     poisson,
@@ -107,6 +110,12 @@ def test_counts_are_poisson(words, rate: float) -> None:
     assert stats.chisquare(observed, expected * N).pvalue > ALPHA
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0, 4.5, 20.0, MAX_RATE])
+def test_low_counts_are_those_of_the_whole_sampler(words, rate: float) -> None:
+    for w in words[:2000]:
+        assert low_poisson(rate, w[0]) == min(poisson(rate, w[0]), LOW_COUNTS)
+
+
 def test_counts_rise_with_the_rate_for_the_same_luck(words) -> None:
     rates = np.linspace(0.0, 8.0, 60)
     for w in words[:300]:
@@ -138,7 +147,7 @@ def test_gamma_draws_are_gamma_with_mean_1(shape: float) -> None:
 
 @pytest.mark.parametrize("sigma", [0.2, 1.0])
 def test_lognormal_draws_are_lognormal_with_mean_1(words, sigma: float) -> None:
-    sample = [unit_lognormal(sigma, w) for w in words]
+    sample = [unit_lognormal(sigma, normal(w[2])) for w in words]
     assert (
         stats.kstest(sample, stats.lognorm(sigma, scale=math.exp(-(sigma**2) / 2)).cdf)[1] > ALPHA
     )

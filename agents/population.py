@@ -1,9 +1,11 @@
 """Draw a synthetic population from a posterior: joint, correlated, one address per trait."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -22,6 +24,8 @@ _CATEGORY = 48
 _ENROLLED, _VULNERABLE, _GROUP, _PROSPECT = range(4)
 _CONSENT = 8
 _MINOR = 100.0
+# Customers drawn at a time: temporaries of a thread (about 0.5 MB each) stay in its cache.
+_CHUNK = 65_536
 
 
 class PosteriorLike(Protocol):
@@ -252,9 +256,36 @@ def draw_population(
     """
     membership = membership or MembershipParameters()
     customers = empty_customers(n)
+    parameters = {name: float(values[draw]) for name, values in posterior.parameters.items()}
+
+    def fill(rows: slice) -> None:
+        chunk = Customers(*(part[rows] for part in customers))
+        start = first_id + rows.start
+        chunk.traits["id"] = np.arange(start, start + chunk.n, dtype=np.uint64)
+        _fill(chunk, posterior, parameters, membership, key)
+
+    chunks = [slice(at, at + _CHUNK) for at in range(0, n, _CHUNK)]
+    # scipy's inverse distribution functions, which take most of the time, release the GIL.
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        try:
+            list(pool.map(fill, chunks))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return customers
+
+
+def _fill(
+    customers: Customers,
+    posterior: PosteriorLike,
+    p: dict[str, float],
+    membership: MembershipParameters,
+    key: np.uint64,
+) -> None:
+    """Draw the customers of these rows, whose ids are set."""
     traits, account = customers.traits, customers.account
-    ids = np.arange(first_id, first_id + n, dtype=np.uint64)
-    traits["id"] = ids
+    ids = np.ascontiguousarray(traits["id"])
+    n = ids.size
 
     def z(index: int, rate_correlation: float = 0.0) -> NDArray[np.float64]:
         score = draw_normals(key, ids, Purpose.TRAITS, index)
@@ -265,7 +296,6 @@ def draw_population(
     def u(index: int) -> NDArray[np.float64]:
         return draw_uniforms(key, ids, Purpose.ACCOUNT, index)
 
-    p = {name: float(values[draw]) for name, values in posterior.parameters.items()}
     rate_z = z(_RATE)
     if posterior.purchase_model == "drift":
         log_rate = np.full(n, math.log(p["rate_mean"]) - p["rate_log_sd"] ** 2 / 2)
@@ -327,7 +357,6 @@ def draw_population(
     customers.state["prospect"] = prospect
     account["enrolled"] &= ~prospect
     _join(customers.profile, customers.state)
-    return customers
 
 
 @kernel

@@ -215,18 +215,38 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Folder of an exported bu
 def bench_engine_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     customers: Annotated[int, typer.Option(min=1, help="Customers in the engine.")] = 1_000_000,
-    weeks: Annotated[int, typer.Option(min=1, help="Weeks per repetition.")] = 52,
+    weeks: Annotated[int, typer.Option(min=1, help="Weeks per repetition.")] = 26,
+    repetitions: Annotated[int, typer.Option(min=1, help="Figures are medians of these.")] = 5,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 = every core.")] = 0,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Also 10 million customers for 52 weeks, and a cold start."),
+    ] = False,
 ) -> None:
-    """Customer-weeks per second of the engine, and of Mesa agents one at a time."""
+    """Customer-weeks per second of the engine, and what bounds it; about two minutes.
+
+    \b
+    Everything on: grocery customers in their second year, every mechanism of
+    response=literature, surveys, drift, season, programme=tiered; each week a tenth of them
+    gets a random action that the constraints allow (no budget binds).
+    Marketing off: the same customers, programme=no_programme, response=null, nobody contacted;
+    drift, season, surveys and churn stay on.
+    Rates are medians with the least and the largest; decisions, drawing and compiling are not
+    in them. docs/performance.md says how each figure is measured.
+
+    \b
+    Examples:
+      loyaltylab bench engine
+      loyaltylab bench engine --json --full
+      loyaltylab bench engine --customers 100000 --repetitions 3
+    """  # noqa: D301
     # Progress belongs to stderr, so that stdout is the result and nothing else.
     with contextlib.redirect_stdout(sys.stderr):
-        from experiments.bench import bench_engine
+        from experiments.bench.engine import Size, bench_engine
+        from experiments.bench.figures import table
 
-        result = bench_engine(customers, weeks)
-    if as_json:
-        print(json.dumps(result))
-    else:
-        _print_table(result)
+        result = bench_engine(Size(customers, weeks, repetitions, threads), full)
+    print(json.dumps(result) if as_json else table(result))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -124,20 +124,6 @@ def test_demo_hands_the_checked_configuration_to_its_job(monkeypatch: pytest.Mon
     assert [(config.seed, config.data.source) for config in seen] == [(3, "cdnow")]
 
 
-def test_the_benchmark_prints_json_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def job(customers: int, weeks: int) -> dict[str, float]:
-        print("progress")
-        return {"ratio": customers / weeks}
-
-    replace_job(monkeypatch, "experiments.bench", "bench_engine", job)
-    assert main(["bench", "engine", "--json", "--customers", "100", "--weeks", "4"]) == 0
-    captured = capsys.readouterr()
-    assert json.loads(captured.out) == {"ratio": 25.0}
-    assert "progress" in captured.err
-
-
 def test_input_errors_have_no_traceback_unless_debug_asks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,1 @@
+"""Speed and memory, measured: what was measured, how it varied, and on which machine."""

@@ -217,6 +217,14 @@ def test_every_repetition_runs_the_same_weeks(prepared: Prepared) -> None:
     assert prepared.customer_weeks == 1600
 
 
+def test_a_repetition_is_what_was_decided_and_lived_through_first() -> None:
+    prepared = prepare(markets.everything_on(), 300, weeks=4, warmup=5)
+    lived = bits(prepared.customers)
+    assert bits(prepared.start) != lived
+    engine_seconds(prepared)
+    assert bits(prepared.customers) == lived
+
+
 @pytest.mark.parametrize("run", [market_seconds, agents_seconds])
 def test_market_and_agents_live_the_weeks_that_the_engine_does(
     prepared: Prepared, run: Callable[[Prepared], float]

@@ -15,7 +15,7 @@ __all__ = ["CustomerAgent", "mesa"]
 class CustomerAgent(mesa.Agent):
     """View on row ``row`` of its model's cohort.
 
-    ``step`` asks the model to advance that row; every rule lives in ``sim.week.step_customer``,
+    ``step`` asks the model to advance that row; its week is written in ``sim.week.step_block``,
     so a market of agents and the parallel engine give the same bits. Record fields read as
     attributes, for example ``agent.points`` or ``agent.tier``.
     """

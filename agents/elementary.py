@@ -24,7 +24,7 @@ MOST_EXPONENT = 700.0
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """a × b + c with one rounding; one instruction where the processor has it."""
+    """One rounding of a × b + c; one instruction where the processor has it."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         wide = [

@@ -260,8 +260,7 @@ def close_profile(profile, odds, count, exposure, age):  # type: ignore[no-untyp
     if profile.offer_ended or profile.closed:
         profile.offer_weeks_left = 0
         profile.offer_ended = 0
-    elif profile.offer_weeks_left > 0:
-        profile.offer_weeks_left -= 1
+    profile.offer_weeks_left -= profile.offer_weeks_left > 0
     for channel in range(N_CHANNELS):
         profile.contacts[channel] = np.uint32(profile.contacts[channel] << np.uint32(1))
 

@@ -57,7 +57,6 @@ TRAIT_FIELDS = (
 )
 
 STATE_FIELDS = (
-    Field("week", "i4", (), "week", "clock of the row"),
     Field("replica", "u4", (), "", "episode or branch number of the row's luck"),
     Field("drift", "f4", (), "log", "Ornstein-Uhlenbeck deviation of the log purchase rate"),
     Field("fatigue", "f4", (), "contacts", "recent contacts that got attention, decaying"),
@@ -72,6 +71,7 @@ STATE_FIELDS = (
     Field("defections", "f4", (), "neighbours", "neighbours who left lately, fading"),
     Field("habit", "f4", (), "1/week", "moving average of visits, about 4 weeks"),
     Field("memory", "f4", (N_MEMORIES,), "", "memories of plugged-in mechanisms"),
+    Field("week", "u2", (), "week", "clock of the row"),
     Field("alive", "u1", (), "flag", "1 while the customer has not silently left"),
     Field("prospect", "u1", (), "flag", "not a customer yet"),
     Field("referrals", "u1", (), "customers", "newcomers of last week credited to this customer"),

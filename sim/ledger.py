@@ -5,17 +5,20 @@ Liability is held in micro minor units (10**-6 cent), so accrual is exact; see d
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import literal_unroll, prange
 from numpy.typing import NDArray
 
-from agents.compiled import kernel, parallel_kernel
+from agents.compiled import kernel
 from agents.records import Customers
+
+if TYPE_CHECKING:
+    from sim.totals import WeekTotals
 
 MICRO = 1_000_000
 BASIS = 10_000
+_BASIS, _HALF_BASIS = np.uint64(BASIS), np.uint64(BASIS // 2)
 
 
 def to_minor(amount: float) -> int:
@@ -25,8 +28,9 @@ def to_minor(amount: float) -> int:
 
 @kernel
 def share_of(amount, basis_points):  # type: ignore[no-untyped-def]
-    """``amount`` × basis points / 10,000, rounded half up, in integers."""
-    return (np.int64(amount) * basis_points + BASIS // 2) // BASIS
+    """``amount`` × basis points / 10,000, rounded half up, in integers; neither is negative."""
+    # Unsigned division by a constant is a multiplication, without the floor's correction of signs.
+    return np.int64((np.uint64(amount) * np.uint64(basis_points) + _HALF_BASIS) // _BASIS)
 
 
 @kernel
@@ -75,116 +79,6 @@ def profit(margin: Any, cash: Any, liability_change: Any) -> Any:
     return margin - cash - liability_change / MICRO
 
 
-@dataclass(frozen=True)
-class WeekTotals:
-    """Exact totals of one week over a cohort, as Python integers in minor units or points."""
-
-    purchases: int
-    gross: int
-    discount: int
-    margin: int
-    item_cost: int
-    contact_cost: int
-    reward_cost: int
-    voucher: int
-    fees: int
-    points_earned: int
-    points_redeemed: int
-    points_expired: int
-    reserved: int
-    settled: int
-    released: int
-    liability_change: int
-    contacts: int
-    opened: int
-    redeemed: int
-    opted_out: int
-    closed: int
-    rewards: int
-    left: int
-    enrolled: int
-    joined: int
-    referred: int
-    promoters: int
-    detractors: int
-    answers: int
-    satisfied: int
-    rose: int
-    fell: int
-
-    @property
-    def revenue(self) -> int:
-        """What customers paid: baskets after discounts and vouchers, and fees."""
-        return self.gross - self.discount - self.voucher + self.fees
-
-    @property
-    def nps(self) -> float:
-        """Net promoter score of this week's answers, -100 to 100; NaN without any."""
-        return 100 * (self.promoters - self.detractors) / self.answers if self.answers else math.nan
-
-    @property
-    def csat(self) -> float:
-        """Share of this week's answers that are 4 or 5 of 5; NaN without any."""
-        return self.satisfied / self.answers if self.answers else math.nan
-
-    @property
-    def cash_cost(self) -> int:
-        """Discount, items, contacts and rewards handed out."""
-        return sum(int(getattr(self, name)) for name in CASH)
-
-    @property
-    def profit(self) -> float:
-        """Margin less cash cost less change of points liability, minor units."""
-        return float(profit(self.margin, self.cash_cost, self.liability_change))
-
-
-_COUNTED = (
-    "contacts", "joined", "referred", "promoters", "detractors", "answers", "satisfied",
-    "rose", "fell",
-)  # fmt: skip
-_SUMMED = tuple(name for name in WeekTotals.__dataclass_fields__ if name not in _COUNTED)
-_BLOCK = 4096
-
-
-@kernel
-def _sum_rows(outcome, sums):  # type: ignore[no-untyped-def]
-    for row in range(outcome.shape[0]):
-        one = outcome[row]
-        at = 0
-        for name in literal_unroll(_SUMMED):
-            sums[at] += one[name]
-            at += 1
-        counted = (
-            one.action > 0,
-            one.joined > 0,
-            one.joined == 2,
-            one.nps > 9,
-            0 < one.nps <= 7,
-            one.nps > 0,
-            one.csat >= 4,
-            one.tier_change > 0,
-            one.tier_change < 0,
-        )
-        for yes in counted:
-            sums[at] += yes
-            at += 1
-
-
-@parallel_kernel
-def _sum_blocks(outcome, sums):  # type: ignore[no-untyped-def]
-    for block in prange(sums.shape[0]):
-        first = np.int64(block) * _BLOCK
-        _sum_rows(outcome[first : first + _BLOCK], sums[block])
-
-
-def week_totals(customers: Customers) -> WeekTotals:
-    """Totals of the cohort's last week; integer sums, so no order or thread changes a digit."""
-    names = (*_SUMMED, *_COUNTED)
-    sums = np.zeros((max(1, -(-customers.n // _BLOCK)), len(names)), np.int64)
-    _sum_blocks(customers.outcome, sums)
-    return WeekTotals(**dict(zip(names, (int(total) for total in sums.sum(axis=0)), strict=True)))
-
-
 @dataclass
 class Ledger:
     """Running totals of a market, checked against the customers' own accounts.
@@ -215,7 +109,7 @@ class Ledger:
             liability=points * liability_per_point,
         )
 
-    def add(self, week: WeekTotals) -> None:
+    def add(self, week: "WeekTotals") -> None:
         """Book one week."""
         self.earned += week.points_earned
         self.redeemed += week.points_redeemed

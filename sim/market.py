@@ -13,8 +13,9 @@ from agents.customer import CustomerAgent, mesa
 from agents.network import Network, talk, word_of_mouth
 from agents.records import OUTCOME, Customers
 from sim.engine import Engine
-from sim.ledger import Ledger, WeekTotals, week_totals
+from sim.ledger import Ledger
 from sim.offers import ActionTable
+from sim.totals import STOCKS, WeekTotals, stocks_of, totals_of, week_sums
 from sim.world import Rules, World
 
 LATENT_OUTCOMES = ("left", "joined")
@@ -46,23 +47,6 @@ class Decider(Protocol):
 
     def finish(self, view: FirmView) -> None:
         """Look at the last week's outcome when a run ends."""
-
-
-STOCKS = ("customers", "alive", "members", "consenting")
-
-
-def stocks(customers: Customers) -> dict[str, int]:
-    """Head counts: customers who joined and hold an open account, those of them who are truly
-    still there (simulator only), members, and those whom some channel may reach.
-    """
-    state, account = customers.state, customers.account
-    held = (state["prospect"] == 0) & (account["closed"] == 0)
-    return {
-        "customers": int(held.sum()),
-        "alive": int((held & (state["alive"] > 0)).sum()),
-        "members": int((held & (account["enrolled"] > 0)).sum()),
-        "consenting": int((held & account["consent"].any(axis=1)).sum()),
-    }
 
 
 class FirmAgent(mesa.Agent):
@@ -98,11 +82,15 @@ class CompetitorAgent(mesa.Agent):
 
     def step(self) -> None:
         """Set this week's reaction, in proportion to the customers who held an offer last week."""
-        rules = self.model.engine.rules
-        answer = self.model.world.competitor.reaction * rules["behaviour"]["competitor_reaction"][0]
-        if answer > 0:
-            rules["competitor"] = answer * self.held
+        if self.answers:
+            self.model.engine.rules["competitor"] = self.answers * self.held
             self.held = self._holding()
+
+    @property
+    def answers(self) -> float:
+        """How strongly they answer; 0 if they do not."""
+        effect = self.model.engine.rules["behaviour"]["competitor_reaction"][0]
+        return float(self.model.world.competitor.reaction * effect)
 
 
 class LoyaltyMarket(mesa.Model):
@@ -156,7 +144,7 @@ class LoyaltyMarket(mesa.Model):
         self.engine = Engine(customers, world.rules(), key, recording)
         self.ledger = Ledger.open(customers, world.programme.liability_per_point)
         self.totals: WeekTotals | None = None
-        self.stocks = stocks(customers)
+        self.stocks = stocks_of(week_sums(customers))
         self.actions = np.zeros(customers.n, np.uint8)
         self.firm = FirmAgent(self, decider)
         self.competitor = CompetitorAgent(self)
@@ -165,7 +153,7 @@ class LoyaltyMarket(mesa.Model):
         if mode == "agents":
             self.customer_agents  # noqa: B018 - registers the agents
         fields = tuple(WeekTotals.__dataclass_fields__)
-        self.datacollector = mesa.DataCollector(
+        self._own_collector = self.datacollector = mesa.DataCollector(
             model_reporters={
                 "week": "week",
                 **{name: (lambda m, name=name: getattr(m.totals, name)) for name in fields},
@@ -214,23 +202,56 @@ class LoyaltyMarket(mesa.Model):
         self.firm.step()
         self.competitor.step()
         if self.mode == "engine":
-            self.engine.advance(self.actions)
+            sums = self.engine.run(1, self.actions)[0]
         else:
             self.engine.log.clear()
             self.customer_agents.do("step")
+            sums = week_sums(self.customers)
         if self.network is not None:
             rules = self.engine.rules
             talk(self.network, self.customers, rules["behaviour"], self.week, self.engine.key)
-        self.totals = week_totals(self.customers)
-        self.stocks = stocks(self.customers)
+        self._close(sums)
+
+    def _close(self, sums: NDArray[np.int64]) -> None:
+        """Close the books of a week and collect its data."""
+        self.totals = totals_of(sums)
+        self.stocks = stocks_of(sums)
         self.ledger.add(self.totals)
         self.datacollector.collect(self)
         self.week += 1
 
+    @property
+    def undisturbed(self) -> bool:
+        """Nothing outside a customer acts between two weeks: no decider, no word of mouth, no
+        rivals who answer, nobody who looks at the customers.
+        """
+        collector = self.datacollector
+        return (
+            self.mode == "engine"
+            and type(self).step is LoyaltyMarket.step
+            and self.firm.decider is None
+            and self.network is None
+            and not self.competitor.answers
+            and collector is self._own_collector
+            and not collector.agent_reporters
+            and not collector.agenttype_reporters
+            and not self.engine.log.recording
+        )
+
     def advance(self, weeks: int) -> None:
-        """Several weeks."""
-        for _ in range(weeks):
-            self.step()
+        """Several weeks, with the same result as that many steps.
+
+        Where the market is ``undisturbed`` each customer lives through all of them before the
+        next one does, which is faster.
+        """
+        if not self.undisturbed:
+            for _ in range(weeks):
+                self.step()
+            return
+        self.actions[:] = 0
+        for sums in self.engine.run(weeks):
+            self.steps += 1
+            self._close(sums)
 
     def finish(self) -> None:
         """End the run: the decider sees the last week, the books must balance.

@@ -13,6 +13,7 @@ from sim.ledger import BASIS, accrue
 from sim.programme import PAID, SHELF
 from sim.tiers import close_tiers, qualify
 
+_MICRO_BASIS = np.uint64(100 * 1000 * BASIS)
 _MOST_COST = 1_000_000_000  # minor units of items at once, so that a week's cost fits 32 bits
 _MOST_HELD = 400_000_000  # points; five times that, balance and pending, fits 32 bits
 _BOUGHT = 128  # in account.streak during a week: a purchase counted; the week's close takes it off
@@ -54,11 +55,12 @@ def spendable(account):  # type: ignore[no-untyped-def]
 @kernel
 def reward_ready(account, programme):  # type: ignore[no-untyped-def]
     """Can the customer redeem: is the cheapest reward affordable and no order open?"""
+    # No short circuits: the parts are cheap, and together they are easier to predict.
     return (
-        programme.active != 0
-        and account.ordered == 0
-        and programme.n_rewards > 0
-        and account.points >= programme.reward_price[0]
+        (programme.active != 0)
+        & (programme.n_rewards > 0)
+        & (account.ordered == 0)
+        & (account.points >= programme.reward_price[0])
     )
 
 
@@ -82,7 +84,7 @@ def points_for(base, tier, programme):  # type: ignore[no-untyped-def]
     multiplier, rounded down.
     """
     milli = np.int64(base) * programme.points_per_unit + programme.points_per_purchase * 100_000
-    return (milli * programme.multiplier[tier]) // (100 * 1000 * BASIS)
+    return np.int64(np.uint64(milli * programme.multiplier[tier]) // _MICRO_BASIS)
 
 
 @kernel
@@ -204,13 +206,14 @@ def mature(account, profile, log, customer, time, week, programme):  # type: ign
     """Points that stop pending join the lot of this quarter, or the only lot."""
     slot = (week - programme.pending_weeks + PENDING_SLOTS) % PENDING_SLOTS
     matured = account.pending[slot]
-    if matured > 0:
-        account.pending[slot] = 0
-        lot = 0
-        if programme.expiry_quarters > 0:
-            lot = (week // WEEKS_PER_QUARTER) % LOT_SLOTS
-        account.lots[lot] += matured
-        account.points += matured
+    account.pending[slot] = 0
+    lot = 0
+    if programme.expiry_quarters > 0:
+        lot = (week // WEEKS_PER_QUARTER) % LOT_SLOTS
+    account.lots[lot] += matured
+    account.points += matured
+    # Nothing may mature, which is no event; where none are written down it does not matter.
+    if matured > 0 or log.room == 0:
         post(profile, log, customer, time, POINTS, EARN, 0, matured)
 
 

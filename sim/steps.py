@@ -49,7 +49,9 @@ LAST_SECOND = SECONDS_PER_WEEK - 1
 
 
 @kernel
-def open_offer(traits, state, account, profile, outcome, log, action, rules, words):  # type: ignore[no-untyped-def]
+def open_offer(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, action, rules, attending, intending
+):
     """Step 1: contact, reservation, attention and the intention to redeem."""
     at = rules.actions.offer[action]
     kind = rules.offers.kind[at]
@@ -70,14 +72,14 @@ def open_offer(traits, state, account, profile, outcome, log, action, rules, wor
         profile, log, traits.id, time + _CONTACT_DELAY,
         CONTACT, kind, channel, weeks,
     )  # fmt: skip
-    if state.alive and uniform(words[0]) < attention(traits, channel, rules.behaviour):
+    if state.alive and attending < attention(traits, channel, rules.behaviour):
         account.offer_opened = 1
         outcome.opened = 1
         post(
             profile, log, traits.id, time + _OPEN_DELAY,
             OPEN, kind, channel, 0,
         )  # fmt: skip
-        if uniform(words[1]) < intention(traits, state, kind, rules.behaviour):
+        if intending < intention(traits, state, kind, rules.behaviour):
             state.intends_redemption = 1
 
 
@@ -148,7 +150,7 @@ def purchase(  # type: ignore[no-untyped-def]
     time = np.int64(week) * SECONDS_PER_WEEK + within
     discount = np.int64(0)
     voucher = np.int64(0)
-    if account.offer > 0 and account.offer_uses_left > 0 and state.intends_redemption:
+    if state.intends_redemption and account.offer_uses_left > 0:
         discount = redeem_offer(traits, state, account, profile, outcome, log, time, gross, rules)
     if redeems:
         voucher = redeem_reward(
@@ -224,9 +226,7 @@ def opt_out_of(profile, account, outcome, log, customer, week, channel):  # type
 
 @kernel
 def count_offer_week(state, account, outcome):  # type: ignore[no-untyped-def]
-    """The open offer comes a week nearer to its end; what is left of a closed one is released."""
-    if account.offer == 0:
-        return
+    """An open offer comes a week nearer to its end; what is left of a closed one is released."""
     account.offer_weeks_left -= 1
     if account.offer_weeks_left == 0 or account.offer_uses_left == 0 or account.closed:
         release(account, outcome)
@@ -321,5 +321,3 @@ def clear(outcome):  # type: ignore[no-untyped-def]
     outcome.enrolled = 0
     outcome.nps = 0
     outcome.csat = 0
-
-

@@ -30,8 +30,7 @@ def tier_for(amount, programme):  # type: ignore[no-untyped-def]
     """Highest tier whose threshold the amount reaches."""
     tier = 0
     for at in range(1, programme.n_tiers):
-        if amount >= programme.threshold[at]:
-            tier = at
+        tier += amount >= programme.threshold[at]  # thresholds rise
     return tier
 
 
@@ -72,13 +71,13 @@ def close_tiers(  # type: ignore[no-untyped-def]
             slot = (quarter + 1 - programme.window_quarters + QUALIFYING_SLOTS) % QUALIFYING_SLOTS
             change = -np.int64(account.qualifying[slot])
     account.qualifying[slot] += change
-    if review or change > 0 or profile.week_purchases > 0 or profile.week_revenue > 0:
-        amount = qualifying(account)
-        move_tier(account, profile, outcome, log, customer, time, programme, amount, review)
-        if review and calendar and basis <= POINTS_EARNED:
-            for at in range(QUALIFYING_SLOTS):
-                account.qualifying[at] = 0
-            change = -amount
+    # Without asking whether anything changed: nobody could predict the answer.
+    amount = qualifying(account)
+    move_tier(account, profile, outcome, log, customer, time, programme, amount, review)
+    if review and calendar and basis <= POINTS_EARNED:
+        for at in range(QUALIFYING_SLOTS):
+            account.qualifying[at] = 0
+        change = -amount
     if change != 0:
         post(profile, log, customer, time, QUALIFY, 0, 0, change)
 

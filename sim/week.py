@@ -27,6 +27,7 @@ from agents.profile import close_profile, loaded_prior, share_before, week_belie
 from agents.records import SECONDS_PER_WEEK, Field, record_dtype
 from agents.rng import (
     BASKET,
+    CONTACT,
     LOW_COUNTS,
     MAX_RATE,
     WEEK,
@@ -37,7 +38,6 @@ from agents.rng import (
     uniform,
     unit_lognormal,
 )
-from agents.rng import CONTACT as CONTACT_DRAW
 from agents.rng import JOIN as JOIN_DRAW
 from sim.ledger import BASIS
 from sim.points import close_programme_week, goal_progress, grant, reward_ready
@@ -60,7 +60,6 @@ from sim.steps import (
 BLOCK = 64
 _BASKETS = 4 * BLOCK
 _AT_ONCE = 4
-_NO_WORDS = (np.uint64(0),) * 4
 
 _ROW, _BASKET = (BLOCK,), (_BASKETS,)
 WORK = record_dtype(
@@ -98,6 +97,15 @@ WORK = record_dtype(
         Field("basket_replica", "u8", _BASKET, "", "of the luck"),
         Field("basket_shape", "f8", _BASKET, "", "gamma shape, or log sd"),
         Field("basket_index", "u8", _BASKET, "", "of the purchase in its week"),
+        Field("of_year", "i8", _ROW, "week", "of the year"),
+        Field("offer_row", "i8", _ROW, "", "row of an open offer"),
+        Field("contact_row", "i8", _ROW, "", "row of a contact"),
+        Field("contact_customer", "u8", _ROW, "", "id"),
+        Field("contact_week", "u8", _ROW, "week", "clock"),
+        Field("contact_replica", "u8", _ROW, "", "of the luck"),
+        Field("attending", "f8", _ROW, "", "uniform, decides on attention"),
+        Field("intending", "f8", _ROW, "", "uniform, decides on the intention to redeem"),
+        Field("opting_out", "f8", _ROW, "", "uniform, decides on leaving the channel"),
         Field("within", "f8", _BASKET, "share", "of the time lived through"),
         Field("normal", "f8", _BASKET, "", "standard normal of the draw"),
         Field("uniform", "f8", _BASKET, "", "decides whether a gamma draw is accepted"),
@@ -105,6 +113,18 @@ WORK = record_dtype(
         Field("drawn", "i8", _BASKET, "flag", "the draw holds"),
     )
 )
+
+
+@block_kernel
+def address(traits, state, top, n, work):  # type: ignore[no-untyped-def]
+    """What the rows' draws depend on, and their fixed traits."""
+    for i in range(n):
+        one = traits[top + i]
+        work.customer[i] = one.id
+        work.hazard[i] = one.hazard
+        work.spend_shape[i] = one.spend_shape
+        work.week[i] = state[top + i].week
+        work.replica[i] = state[top + i].replica
 
 
 @block_kernel
@@ -135,26 +155,24 @@ def count_purchases(work, n):  # type: ignore[no-untyped-def]
         work.unsettled[i] = ((count == LOW_COUNTS) | may_die) & (work.lives[i] != 0)
 
 
-@kernel
+@block_kernel
 def settle_counts(work, n):  # type: ignore[no-untyped-def]
     """Purchases of those who may die this week or buy often."""
     for i in range(n):
         if work.unsettled[i]:
-            realised = realise(
-                work.rate[i], work.hazard[i], work.count_word[i], work.death_word[i]
-            )
+            realised = realise(work.rate[i], work.hazard[i], work.count_word[i], work.death_word[i])
             work.purchases[i] = realised.purchases
             work.fraction[i] = realised.alive_fraction
 
 
-@kernel
+@block_kernel
 def list_baskets(work, n):  # type: ignore[no-untyped-def]
     """Put the block's baskets on the list, row by row; returns its length."""
     listed = 0
     for i in range(n):
         purchases = work.purchases[i]
         if listed + max(purchases, _AT_ONCE) > _BASKETS:
-            return listed
+            break
         # The first few at once, so that most rows need no loop; the next row overwrites.
         for index in range(_AT_ONCE):
             work.basket_row[listed + index] = i
@@ -164,18 +182,13 @@ def list_baskets(work, n):  # type: ignore[no-untyped-def]
             work.basket_index[listed + index] = index
         listed += purchases
         work.listed[i] = purchases
-    return listed
-
-
-@kernel
-def address_baskets(work, n):  # type: ignore[no-untyped-def]
-    """What the draws of the listed baskets depend on."""
-    for k in range(n):
+    for k in range(listed):
         i = work.basket_row[k]
         work.basket_customer[k] = work.customer[i]
         work.basket_week[k] = work.week[i]
         work.basket_replica[k] = work.replica[i]
         work.basket_shape[k] = work.spend_shape[i]
+    return listed
 
 
 @block_kernel
@@ -228,42 +241,44 @@ def drift_and_beliefs(work, n, behaviour, filter):  # type: ignore[no-untyped-de
 
 
 @kernel
-def begin(traits, state, account, profile, outcome, log, action, work, i, rules, key):  # type: ignore[no-untyped-def]
-    """Steps 1 and 2: memories fade, the firm's message arrives, intensities are known."""
+def awake(state, account, outcome, rules):  # type: ignore[no-untyped-def]
+    """Step 0: memories fade; points for newcomers of last week are credited."""
     clear(outcome)
-    behaviour = rules.behaviour
-    programme = rules.programme
-    week = state.week
-    of_year = week % WEEKS_PER_YEAR
-    customer = state.prospect == 0
-    begin_week(state, behaviour)
+    begin_week(state, rules.behaviour)
     if state.referrals > 0:
-        if (
-            programme.active
-            and account.enrolled
-            and account.closed == 0
-            and programme.referral_points > 0
-        ):
-            grant(account, outcome, programme, week, state.referrals * programme.referral_points)
+        points = rules.programme.referral_points
+        if rules.programme.active and account.enrolled and account.closed == 0 and points > 0:
+            grant(account, outcome, rules.programme, state.week, state.referrals * points)
         state.referrals = 0
-    if action > 0 and account.closed == 0 and customer:
-        words = block(key, traits.id, week, CONTACT_DRAW, 0, state.replica)
-        open_offer(traits, state, account, profile, outcome, log, action, rules, words)
-    work.exposure[i] = rules.calendar.exposure[of_year]
-    work.drift[i] = state.drift
-    work.hazard[i] = traits.hazard
-    work.spend_shape[i] = traits.spend_shape
-    work.listed[i] = 0
-    if not (customer and state.alive > 0):
-        work.lives[i] = 0
-        work.log_rate[i] = 0.0
-        work.log_hazard[i] = 0.0
+
+
+@block_kernel
+def draw_contacts(work, n, key):  # type: ignore[no-untyped-def]
+    """Luck of the contacts on the list."""
+    for k in range(n):
+        words = block(
+            key, work.contact_customer[k], work.contact_week[k], CONTACT, 0,
+            work.contact_replica[k],
+        )  # fmt: skip
+        work.attending[k] = uniform(words[0])
+        work.intending[k] = uniform(words[1])
+        work.opting_out[k] = uniform(words[2])
+
+
+@kernel
+def expect_one(traits, state, account, work, i, rules):  # type: ignore[no-untyped-def]
+    """Step 2: intensities of a customer who is there."""
+    work.lives[i] = 0
+    work.log_rate[i] = 0.0
+    work.log_hazard[i] = 0.0
+    if state.prospect or not state.alive:
         return
-    work.lives[i] = 1
+    programme = rules.programme
+    of_year = work.of_year[i]
     kind = -1
     strength = 0.0
     category = -1
-    if account.offer > 0 and account.offer_opened:
+    if account.offer_opened:
         kind = rules.offers.kind[account.offer - 1]
         strength = rules.offers.strength[account.offer - 1]
         category = rules.offers.category[account.offer - 1]
@@ -281,7 +296,8 @@ def begin(traits, state, account, profile, outcome, log, action, work, i, rules,
         -1,
         -1,
     )
-    log_rate, log_hazard, spend = log_intensities(traits, state, stimulus, behaviour)
+    log_rate, log_hazard, spend = log_intensities(traits, state, stimulus, rules.behaviour)
+    work.lives[i] = 1
     work.log_rate[i] = log_rate
     work.log_hazard[i] = log_hazard
     work.spend[i] = spend
@@ -292,9 +308,9 @@ def buy(traits, state, account, profile, outcome, log, work, i, index, u, draw, 
     """Step 3: one purchase; the first of a week may redeem points."""
     programme = rules.programme
     redeems = (
-        index == 0
-        and reward_ready(account, programme)
-        and uniform(work.redeem_word[i]) < rules.behaviour.points_use_probability
+        (index == 0)
+        & reward_ready(account, programme)
+        & (uniform(work.redeem_word[i]) < rules.behaviour.points_use_probability)
     )
     purchase(
         traits, state, account, profile, outcome, log, state.week, index,
@@ -344,18 +360,13 @@ def live(traits, state, account, profile, outcome, log, work, i, rules, key):  #
         drawn = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
         if uniform(drawn[0]) < enrolment(traits, state, behaviour):
             enrol(account, outcome, week, programme)
-    if outcome.action > 0:
-        channel = rules.actions.channel[outcome.action]
-        words = block(key, traits.id, week, CONTACT_DRAW, 0, state.replica)
-        if uniform(words[2]) < opt_out(state, behaviour):
-            opt_out_of(profile, account, outcome, log, traits.id, week, channel)
     if work.fraction[i] < 1.0:
         leave(traits, state, account, profile, outcome, log, rules, key)
     return kind
 
 
 @kernel
-def end(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
+def end_one(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
     """Steps 3 to 7: purchases, the programme's week, what the week leaves behind."""
     behaviour = rules.behaviour
     programme = rules.programme
@@ -365,9 +376,7 @@ def end(traits, state, account, profile, outcome, log, work, i, rules, key):  # 
     if not customer:
         approach(traits, state, account, profile, outcome, log, rules, key)
     elif work.lives[i]:
-        opened = live(
-            traits, state, account, profile, outcome, log, work, i, rules, key
-        )
+        opened = live(traits, state, account, profile, outcome, log, work, i, rules, key)
     if customer and account.closed == 0:
         number = np.int64(traits.id & np.uint64(0xFFFF))
         if behaviour.period_weeks > 0 and (week + number) % behaviour.period_weeks == 0:
@@ -385,15 +394,145 @@ def end(traits, state, account, profile, outcome, log, work, i, rules, key):  # 
         rewards = outcome.rewards + outcome.redeemed
         live_through(traits, state, outcome, outcome.action > 0, opened, rewards, behaviour)
         plugged_memory(state, outcome, behaviour.plugged)
-    count_offer_week(state, account, outcome)
-    monday = np.int64(week) * SECONDS_PER_WEEK
-    work.odds[i] = profile.dead_odds
-    work.count[i] = profile.effective_repeats
-    work.spent[i] = profile.exposure
-    work.age[i] = profile.age
-    work.bought[i] = profile.week_purchases
-    work.begin[i] = share_before(profile.joined, monday)
-    work.last[i] = share_before(profile.last_purchase, monday)
+
+
+@block_kernel
+def wake(traits, state, account, outcome, actions, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 0 for the block; returns how many are contacted, listed in ``contact_row``."""
+    last = traits.shape[0] - 1
+    contacts = 0
+    for i in range(n):
+        row = top + i
+        soon = min(row + BLOCK, last)
+        prefetch(state[soon])
+        prefetch(account[soon])
+        prefetch(outcome[soon])
+        awake(state[row], account[row], outcome[row], rules)
+        # Listed without asking; it counts if there is a contact.
+        work.contact_row[contacts] = i
+        contacts += (actions[row] > 0) & (account[row].closed == 0) & (state[row].prospect == 0)
+    for k in range(contacts):
+        i = work.contact_row[k]
+        work.contact_customer[k] = work.customer[i]
+        work.contact_week[k] = work.week[i]
+        work.contact_replica[k] = work.replica[i]
+    return contacts
+
+
+@block_kernel
+def contact(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, actions, top, n, work, rules
+):
+    """Step 1: the firm's messages arrive."""
+    last_log = log.shape[0] - 1
+    for k in range(n):
+        row = top + work.contact_row[k]
+        open_offer(
+            traits[row], state[row], account[row], profile[row], outcome[row],
+            log[min(row, last_log)], actions[row], rules, work.attending[k], work.intending[k],
+        )  # fmt: skip
+
+
+@block_kernel
+def expect(traits, state, account, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 2: intensities; returns how many hold an open offer, listed in ``offer_row``."""
+    offers = 0
+    of_year = 0
+    for i in range(n):
+        row = top + i
+        if i == 0 or work.week[i] != work.week[i - 1]:
+            of_year = state[row].week % WEEKS_PER_YEAR
+        work.of_year[i] = of_year
+        work.listed[i] = 0
+        work.offer_row[offers] = i
+        offers += account[row].offer > 0
+        expect_one(traits[row], state[row], account[row], work, i, rules)
+    return offers
+
+
+@block_kernel
+def buy_baskets(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, top, n, work, rules, key
+):
+    """Step 3 for the baskets on the list."""
+    last_log = log.shape[0] - 1
+    for k in range(n):
+        i = work.basket_row[k]
+        row = top + i
+        buy_listed(
+            traits[row], state[row], account[row], profile[row], outcome[row],
+            log[min(row, last_log)], work, i, k, rules, key,
+        )  # fmt: skip
+
+
+@block_kernel
+def leave_channels(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, actions, top, n, work, rules
+):
+    """Opt-outs of the contacted."""
+    last_log = log.shape[0] - 1
+    for k in range(n):
+        i = work.contact_row[k]
+        row = top + i
+        if work.lives[i] and work.opting_out[k] < opt_out(state[row], rules.behaviour):
+            opt_out_of(
+                profile[row], account[row], outcome[row], log[min(row, last_log)],
+                traits[row].id, state[row].week, rules.actions.channel[actions[row]],
+            )  # fmt: skip
+
+
+@block_kernel
+def end(traits, state, account, profile, outcome, log, top, n, work, rules, key):  # type: ignore[no-untyped-def]
+    """Steps 4 to 7 for the block."""
+    last_log = log.shape[0] - 1
+    last = traits.shape[0] - 1
+    for i in range(n):
+        row = top + i
+        soon = min(row + BLOCK, last)
+        prefetch(traits[soon])
+        prefetch(profile[soon])
+        end_one(
+            traits[row], state[row], account[row], profile[row], outcome[row],
+            log[min(row, last_log)], work, i, rules, key,
+        )  # fmt: skip
+
+
+@block_kernel
+def close_offers(state, account, outcome, top, n, work):  # type: ignore[no-untyped-def]
+    """Step 8: the open offers come a week nearer to their end."""
+    for k in range(n):
+        row = top + work.offer_row[k]
+        count_offer_week(state[row], account[row], outcome[row])
+
+
+@block_kernel
+def read_beliefs(state, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """What ``drift_and_beliefs`` needs."""
+    for i in range(n):
+        one = profile[top + i]
+        monday = np.int64(work.week[i]) * SECONDS_PER_WEEK
+        work.drift[i] = state[top + i].drift
+        work.exposure[i] = rules.calendar.exposure[work.of_year[i]]
+        work.odds[i] = one.dead_odds
+        work.count[i] = one.effective_repeats
+        work.spent[i] = one.exposure
+        work.age[i] = one.age
+        work.bought[i] = one.week_purchases
+        work.begin[i] = share_before(one.joined, monday)
+        work.last[i] = share_before(one.last_purchase, monday)
+
+
+@block_kernel
+def close(state, profile, top, n, work, drifts):  # type: ignore[no-untyped-def]
+    """The week closes in the fold; the clock moves on."""
+    for i in range(n):
+        one = state[top + i]
+        if drifts and work.lives[i]:
+            one.drift = work.drift[i]
+        seen = profile[top + i]
+        if seen.joined >= 0:
+            close_profile(seen, work.odds[i], work.count[i], work.spent[i], work.age[i])
+        one.week += 1
 
 
 @kernel
@@ -417,55 +556,30 @@ def step_block(  # type: ignore[no-untyped-def]
     rules, key
         RULES record; 64-bit seed.
     """
-    last_log = log.shape[0] - 1
-    for i in range(n):
-        work.customer[i] = traits[top + i].id
-        work.week[i] = state[top + i].week
-        work.replica[i] = state[top + i].replica
+    behaviour = rules.behaviour
+    address(traits, state, top, n, work)
     draw_week(work, n, key)
-    last = traits.shape[0] - 1
-    for i in range(n):
-        row = top + i
-        soon = min(row + BLOCK, last)
-        prefetch(state[soon])
-        prefetch(account[soon])
-        prefetch(outcome[soon])
-        begin(
-            traits[row], state[row], account[row], profile[row], outcome[row],
-            log[min(row, last_log)], actions[row], work, i, rules, key,
-        )  # fmt: skip
+    contacts = wake(traits, state, account, outcome, actions, top, n, work, rules)
+    if contacts > 0:
+        draw_contacts(work, contacts, key)
+        contact(traits, state, account, profile, outcome, log, actions, top, contacts, work, rules)
+    offers = expect(traits, state, account, top, n, work, rules)
     count_purchases(work, n)
     settle_counts(work, n)
-    listed = list_baskets(work, n)
-    address_baskets(work, listed)
-    draw_baskets(work, listed, key)
-    if rules.behaviour.lognormal_spend:
-        draw_lognormal(work, listed)
+    baskets = list_baskets(work, n)
+    draw_baskets(work, baskets, key)
+    if behaviour.lognormal_spend:
+        draw_lognormal(work, baskets)
     else:
-        draw_gamma(work, listed)
-    for k in range(listed):
-        i = work.basket_row[k]
-        row = top + i
-        buy_listed(
-            traits[row], state[row], account[row], profile[row], outcome[row],
-            log[min(row, last_log)], work, i, k, rules, key,
-        )  # fmt: skip
-    for i in range(n):
-        row = top + i
-        soon = min(row + BLOCK, last)
-        prefetch(traits[soon])
-        prefetch(profile[soon])
-        end(
-            traits[row], state[row], account[row], profile[row], outcome[row],
-            log[min(row, last_log)], work, i, rules, key,
-        )  # fmt: skip
-    drift_and_beliefs(work, n, rules.behaviour, rules.filter)
-    drifts = rules.behaviour.drift_step > 0.0
-    for i in range(n):
-        row = top + i
-        one = state[row]
-        if drifts and work.lives[i]:
-            one.drift = work.drift[i]
-        if profile[row].joined >= 0:
-            close_profile(profile[row], work.odds[i], work.count[i], work.spent[i], work.age[i])
-        one.week += 1
+        draw_gamma(work, baskets)
+    buy_baskets(traits, state, account, profile, outcome, log, top, baskets, work, rules, key)
+    if contacts > 0:
+        leave_channels(
+            traits, state, account, profile, outcome, log, actions, top, contacts, work, rules
+        )
+    end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
+    if offers > 0:
+        close_offers(state, account, outcome, top, offers, work)
+    read_beliefs(state, profile, top, n, work, rules)
+    drift_and_beliefs(work, n, behaviour, rules.filter)
+    close(state, profile, top, n, work, behaviour.drift_step > 0.0)

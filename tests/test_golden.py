@@ -12,7 +12,7 @@ import pytest
 from agents.rng import derive_seed
 from experiments.config import compose_simulate
 from experiments.worlds import build_world, draw_customers, population_of
-from sim.ledger import WeekTotals
+from sim.totals import WeekTotals
 from sim.market import FirmView, LoyaltyMarket
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "market.json"

@@ -261,10 +261,7 @@ def test_baskets_average_to_the_mean_spend_and_keep_their_luck_when_it_moves(fam
     record = behaviour_record(ResponseParameters(), Dynamics(spend_family=family))[0]
     amounts = np.array(
         [
-            [
-                basket(m, basket_draw(who.traits, record, w, KEY), record)
-                for m in (mean, 2 * mean)
-            ]
+            [basket(m, basket_draw(who.traits, record, w, KEY), record) for m in (mean, 2 * mean)]
             for w in (block(KEY, np.uint64(c), 0, 5, 0, 0) for c in range(N // 2))
         ]
     )

@@ -43,7 +43,9 @@ def test_exp_is_within_its_error() -> None:
 
 
 def test_log_is_within_its_error() -> None:
-    x = np.concatenate([np.exp(np.linspace(-700, 700, 1_000_001)), 1 + np.linspace(-0.4, 0.6, 9999)])
+    x = np.concatenate(
+        [np.exp(np.linspace(-700, 700, 1_000_001)), 1 + np.linspace(-0.4, 0.6, 9999)]
+    )
     assert (np.abs(logs(x) - np.log(x)) / (1 + np.abs(np.log(x)))).max() < 1e-14
 
 

@@ -24,10 +24,10 @@ from sim.ledger import (
     reserve,
     settle,
     share_of,
-    week_totals,
 )
 from sim.market import LoyaltyMarket
 from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
+from sim.totals import totals_of, week_sums
 from sim.world import World
 
 ITEMS = [
@@ -102,7 +102,7 @@ def test_the_books_balance_after_any_sequence_of_weeks_and_actions(
         sent = draw.random(6) < busyness
         engine.advance(np.where(sent, draw.integers(0, n_actions, 6), 0))
         account, outcome, profile = customers.account, customers.outcome, customers.profile
-        totals, events = week_totals(customers), engine.log.events()
+        totals, events = totals_of(week_sums(customers)), engine.log.events()
         ledger.add(totals)
         assert ledger.imbalances(customers) == {}
         for name in ("points", "pending", "lots", "qualifying", "ordered", "commitment"):
@@ -175,8 +175,8 @@ def test_totals_do_not_depend_on_the_order_of_the_customers(world: World, popula
     customers = busy(population(500))
     Engine(customers, world.rules(), derive_seed(0, "world")).advance(np.arange(500) % 16)
     shuffled = customers.take(np.random.default_rng(1).permutation(500))
-    totals = week_totals(customers)
-    assert totals == week_totals(shuffled)
+    totals = totals_of(week_sums(customers))
+    assert totals == totals_of(week_sums(shuffled))
     assert all(isinstance(getattr(totals, name), int) for name in totals.__dataclass_fields__)
     assert totals.contacts == np.count_nonzero(np.arange(500) % 16)
     assert totals.cash_cost == (

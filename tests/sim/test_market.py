@@ -7,12 +7,13 @@ from pathlib import Path
 import mesa
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 
 from agents.customer import CustomerAgent
 from agents.records import ACCOUNT, PROFILE, STATE, TRAITS
 from agents.rng import derive_seed
-from sim.ledger import WeekTotals
-from sim.market import STOCKS, FirmView, LoyaltyMarket
+from sim.market import FirmView, LoyaltyMarket
+from sim.totals import STOCKS, WeekTotals
 from sim.world import World
 
 KEY = derive_seed(6, "world")
@@ -81,19 +82,6 @@ def test_the_data_collector_has_a_row_of_totals_per_week(world: World, populatio
     assert market.ledger.imbalances(market.customers) == {}
 
 
-@pytest.mark.parametrize("mode", ["engine", "agents"])
-def test_advancing_several_weeks_is_that_many_steps(world: World, population, mode: str) -> None:
-    at_once, stepwise = (LoyaltyMarket(world, population(50), KEY, mode=mode) for _ in range(2))
-    at_once.advance(9)
-    for _ in range(9):
-        stepwise.step()
-    assert at_once.steps == stepwise.steps == at_once.week == 9
-    for ours, theirs in zip(at_once.customers, stepwise.customers, strict=True):
-        assert ours.tobytes() == theirs.tobytes()
-    frames = [m.datacollector.get_model_vars_dataframe() for m in (at_once, stepwise)]
-    assert frames[0].equals(frames[1])
-
-
 def test_a_market_goes_on_where_its_customers_stand(world: World, population) -> None:
     customers = population(20)
     LoyaltyMarket(world, customers, KEY).advance(4)
@@ -158,3 +146,93 @@ print(multiprocessing.get_start_method(allow_none=True))
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == [chosen.strip("'")]
+
+
+def same_run(ours: LoyaltyMarket, theirs: LoyaltyMarket) -> None:
+    for mine, other in zip(ours.customers, theirs.customers, strict=True):
+        assert mine.tobytes() == other.tobytes()
+    assert_frame_equal(
+        ours.datacollector.get_model_vars_dataframe(),
+        theirs.datacollector.get_model_vars_dataframe(),
+    )
+    assert (ours.week, ours.steps) == (theirs.week, theirs.steps)
+    assert (ours.totals, ours.stocks, ours.ledger) == (theirs.totals, theirs.stocks, theirs.ledger)
+
+
+@pytest.mark.parametrize(
+    ("mode", "n"),
+    [
+        ("agents", 50),
+        *(("engine", n) for n in (1, 63, 64, 65, 5000)),
+    ],  # blocks of 64, sums of 4,096
+)
+def test_weeks_at_once_are_that_many_steps(world: World, population, mode: str, n: int) -> None:
+    ours, theirs = (LoyaltyMarket(world, population(n), KEY, mode=mode) for _ in range(2))
+    assert ours.undisturbed == (mode == "engine")
+    ours.advance(9)
+    ours.advance(5)
+    for _ in range(14):
+        theirs.step()
+    same_run(ours, theirs)
+    ours.finish()
+
+
+def test_weeks_at_once_are_that_many_steps_where_neighbours_and_rivals_answer(
+    society: World, population
+) -> None:
+    ours, theirs = (LoyaltyMarket(society, population(300, prospects=0.3), KEY) for _ in range(2))
+    assert not ours.undisturbed
+    ours.advance(14)
+    for _ in range(14):
+        theirs.step()
+    same_run(ours, theirs)
+
+
+def test_a_decider_is_asked_every_week_and_a_subclass_steps_every_week(
+    world: World, population
+) -> None:
+    decider = Always(np.zeros(10, np.uint8))
+    LoyaltyMarket(world, population(10), KEY, decider=decider).advance(6)
+    assert len(decider.views) == 6
+
+    class Counting(LoyaltyMarket):
+        seen = 0
+
+        def step(self) -> None:
+            super().step()
+            self.seen += 1
+
+    market = Counting(world, population(10), KEY)
+    market.advance(6)
+    assert market.seen == 6
+
+
+def test_another_collector_sees_every_week(world: World, population) -> None:
+    market = LoyaltyMarket(world, population(10), KEY)
+    market.datacollector = mesa.DataCollector(
+        {"bought": lambda m: int(m.customers.outcome["purchases"].sum())}
+    )
+    market.advance(8)
+    weekly = market.datacollector.get_model_vars_dataframe()["bought"]
+    assert weekly.sum() == market.customers.profile["repeats"].sum()
+    assert weekly.nunique() > 1
+
+
+def test_the_sums_of_a_week_are_those_of_the_rows(world: World, population) -> None:
+    market = LoyaltyMarket(world, population(5000), KEY, decider=Always(np.arange(5000) % 4))
+    for _ in range(6):
+        market.step()
+        outcome, account, state = (
+            market.customers.outcome, market.customers.account, market.customers.state,
+        )  # fmt: skip
+        assert market.totals.gross == outcome["gross"].sum()
+        assert market.totals.liability_change == outcome["liability_change"].sum()
+        assert market.totals.contacts == np.count_nonzero(outcome["action"])
+        assert market.totals.rose == np.count_nonzero(outcome["tier_change"] > 0)
+        here = account["closed"] == 0
+        assert market.stocks == {
+            "customers": here.sum(),
+            "alive": (here & (state["alive"] > 0)).sum(),
+            "members": (here & (account["enrolled"] > 0)).sum(),
+            "consenting": (here & account["consent"].any(axis=1)).sum(),
+        }

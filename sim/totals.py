@@ -1,0 +1,158 @@
+"""What a week brought over a cohort: exact integer totals, whatever the order or the threads."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import literal_unroll, prange
+from numpy.typing import NDArray
+
+from agents.compiled import kernel, parallel_kernel
+from agents.records import Customers
+from sim.ledger import CASH, profit
+
+CHUNK = 4096  # rows whose sums one thread makes at a time
+
+
+@dataclass(frozen=True)
+class WeekTotals:
+    """Exact totals of one week over a cohort, as Python integers in minor units or points."""
+
+    purchases: int
+    gross: int
+    discount: int
+    margin: int
+    item_cost: int
+    contact_cost: int
+    reward_cost: int
+    voucher: int
+    fees: int
+    points_earned: int
+    points_redeemed: int
+    points_expired: int
+    reserved: int
+    settled: int
+    released: int
+    liability_change: int
+    contacts: int
+    opened: int
+    redeemed: int
+    opted_out: int
+    closed: int
+    rewards: int
+    left: int
+    enrolled: int
+    joined: int
+    referred: int
+    promoters: int
+    detractors: int
+    answers: int
+    satisfied: int
+    rose: int
+    fell: int
+
+    @property
+    def revenue(self) -> int:
+        """What customers paid: baskets after discounts and vouchers, and fees."""
+        return self.gross - self.discount - self.voucher + self.fees
+
+    @property
+    def nps(self) -> float:
+        """Net promoter score of this week's answers, -100 to 100; NaN without any."""
+        return 100 * (self.promoters - self.detractors) / self.answers if self.answers else math.nan
+
+    @property
+    def csat(self) -> float:
+        """Share of this week's answers that are 4 or 5 of 5; NaN without any."""
+        return self.satisfied / self.answers if self.answers else math.nan
+
+    @property
+    def cash_cost(self) -> int:
+        """Discount, items, contacts and rewards handed out."""
+        return sum(int(getattr(self, name)) for name in CASH)
+
+    @property
+    def profit(self) -> float:
+        """Margin less cash cost less change of points liability, minor units."""
+        return float(profit(self.margin, self.cash_cost, self.liability_change))
+
+
+_COUNTED = (
+    "contacts", "joined", "referred", "promoters", "detractors", "answers", "satisfied",
+    "rose", "fell",
+)  # fmt: skip
+_FLOWS = tuple(WeekTotals.__dataclass_fields__)
+_SUMMED = tuple(name for name in _FLOWS if name not in _COUNTED)
+STOCKS = ("customers", "alive", "members", "consenting")
+_COLUMNS = (*_SUMMED, *_COUNTED, *STOCKS)
+N_SUMS = len(_COLUMNS)
+
+
+@kernel
+def add_rows(state, account, outcome, top, end, sums):  # type: ignore[no-untyped-def]
+    """Add the week and the standing of rows ``top`` to ``end`` to ``sums``, shape (N_SUMS,)."""
+    at = 0
+    for name in literal_unroll(_SUMMED):
+        total = np.int64(0)
+        for row in range(top, end):
+            total += outcome[row][name]
+        sums[at] += total
+        at += 1
+    contacts = joined = referred = promoters = detractors = answers = satisfied = rose = fell = 0
+    customers = alive = members = consenting = 0
+    for row in range(top, end):
+        week = outcome[row]
+        contacts += week.action > 0
+        joined += week.joined > 0
+        referred += week.joined == 2
+        promoters += week.nps > 9
+        detractors += (week.nps > 0) & (week.nps <= 7)
+        answers += week.nps > 0
+        satisfied += week.csat >= 4
+        rose += week.tier_change > 0
+        fell += week.tier_change < 0
+        own = account[row]
+        held = (state[row].prospect == 0) & (own.closed == 0)
+        customers += held
+        alive += held & (state[row].alive > 0)
+        members += held & (own.enrolled > 0)
+        consenting += held & ((own.consent[0] | own.consent[1] | own.consent[2]) > 0)
+    for total in (
+        contacts, joined, referred, promoters, detractors, answers, satisfied, rose, fell,
+        customers, alive, members, consenting,
+    ):  # fmt: skip
+        sums[at] += total
+        at += 1
+
+
+@parallel_kernel
+def _add_chunks(state, account, outcome, sums):  # type: ignore[no-untyped-def]
+    n = outcome.shape[0]
+    for chunk in prange(sums.shape[0]):
+        top = np.int64(chunk) * CHUNK
+        add_rows(state, account, outcome, top, min(top + CHUNK, n), sums[chunk])
+
+
+def n_chunks(n: int) -> int:
+    """Chunks of ``CHUNK`` rows, at least one."""
+    return max(1, -(-n // CHUNK))
+
+
+def week_sums(customers: Customers) -> NDArray[np.int64]:
+    """Sums over the cohort as it stands after a week, shape (N_SUMS,)."""
+    sums = np.zeros((n_chunks(customers.n), N_SUMS), np.int64)
+    _add_chunks(customers.state, customers.account, customers.outcome, sums)
+    return np.asarray(sums.sum(axis=0))
+
+
+def totals_of(sums: NDArray[np.int64]) -> WeekTotals:
+    """What happened in the week."""
+    by_name = dict(zip(_COLUMNS, (int(total) for total in sums), strict=True))
+    return WeekTotals(**{name: by_name[name] for name in _FLOWS})
+
+
+def stocks_of(sums: NDArray[np.int64]) -> dict[str, int]:
+    """Head counts at its end: customers who joined and hold an open account, those of them who
+    are truly still there (simulator only), members, and those whom some channel may reach.
+    """
+    return {name: int(total) for name, total in zip(_COLUMNS, sums, strict=True) if name in STOCKS}

@@ -104,7 +104,7 @@ def block_kernel(function: F) -> F:
 _CACHE_LINE = 64
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(typing: Any, record: Any) -> Any:
     """Ask for a record's cache lines before they are needed; changes nothing."""
 

@@ -1,7 +1,10 @@
 """A customer as a Mesa agent: a readable view on one row of the cohort."""
 
+import itertools
 import multiprocessing
-from typing import Any
+import weakref
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 # Importing mesa sets multiprocessing to spawn for the whole process: put back what was there.
 _start_method = multiprocessing.get_start_method(allow_none=True)
@@ -9,10 +12,27 @@ import mesa  # noqa: E402
 
 multiprocessing.set_start_method(_start_method, force=True)
 
-__all__ = ["CustomerAgent", "mesa"]
+__all__ = ["CustomerAgent", "MarketAgent", "mesa"]
 
 
-class CustomerAgent(mesa.Agent):
+class _Numbers(weakref.WeakKeyDictionary[Any, Iterator[int]]):
+    """Next agent number of each model, forgotten with the model."""
+
+    def __getitem__(self, model: Any) -> Iterator[int]:
+        return self.setdefault(model, itertools.count(1))
+
+
+class MarketAgent(mesa.Agent):
+    """A Mesa agent that does not keep its model alive for ever.
+
+    Mesa 3.3 counts agents in a table that holds every model there ever was, with all its
+    customers: a thousand markets would fill the memory.
+    """
+
+    _ids: ClassVar[Any] = _Numbers()
+
+
+class CustomerAgent(MarketAgent):
     """View on row ``row`` of its model's cohort.
 
     ``step`` asks the model to advance that row; its week is written in ``sim.week.step_block``,

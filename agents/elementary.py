@@ -22,7 +22,7 @@ _MANTISSA = 52
 MOST_EXPONENT = 700.0
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """One rounding of a × b + c; one instruction where the processor has it."""
 

@@ -15,8 +15,9 @@ from sim.world import Rules
 def advance_row(traits, state, account, profile, outcome, log, actions, rules, key, row):  # type: ignore[no-untyped-def]
     """Advance one row by a week; what a CustomerAgent asks its model to do."""
     work = np.empty(1, WORK)
+    size = np.int64(1)  # a literal would be compiled apart
     step_block(
-        traits, state, account, profile, outcome, log, actions, row, 1, work[0], rules[0], key
+        traits, state, account, profile, outcome, log, actions, row, size, work[0], rules[0], key
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.customer import CustomerAgent, mesa
+from agents.customer import CustomerAgent, MarketAgent, mesa
 from agents.network import Network, talk, word_of_mouth
 from agents.records import OUTCOME, Customers
 from sim.engine import Engine
@@ -49,7 +49,7 @@ class Decider(Protocol):
         """Look at the last week's outcome when a run ends."""
 
 
-class FirmAgent(mesa.Agent):
+class FirmAgent(MarketAgent):
     """The firm: asks its decider once a week."""
 
     def __init__(self, model: "LoyaltyMarket", decider: Decider | None) -> None:
@@ -62,7 +62,7 @@ class FirmAgent(mesa.Agent):
         self.model.actions[:] = self.model.engine.checked(chosen)
 
 
-class CompetitorAgent(mesa.Agent):
+class CompetitorAgent(MarketAgent):
     """The rivals: planned campaigns are in the calendar; this is their answer to the firm.
 
     ``held`` is the share of customers who hold an offer of the firm, that of last week until

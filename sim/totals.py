@@ -117,11 +117,11 @@ def add_rows(state, account, outcome, top, end, sums):  # type: ignore[no-untype
         alive += held & (state[row].alive > 0)
         members += held & (own.enrolled > 0)
         consenting += held & ((own.consent[0] | own.consent[1] | own.consent[2]) > 0)
-    for total in (
+    for count in (
         contacts, joined, referred, promoters, detractors, answers, satisfied, rose, fell,
         customers, alive, members, consenting,
     ):  # fmt: skip
-        sums[at] += total
+        sums[at] += count
         at += 1
 
 

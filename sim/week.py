@@ -119,12 +119,13 @@ WORK = record_dtype(
 def address(traits, state, top, n, work):  # type: ignore[no-untyped-def]
     """What the rows' draws depend on, and their fixed traits."""
     for i in range(n):
-        one = traits[top + i]
+        row = np.uint64(top + i)
+        one = traits[row]
         work.customer[i] = one.id
         work.hazard[i] = one.hazard
         work.spend_shape[i] = one.spend_shape
-        work.week[i] = state[top + i].week
-        work.replica[i] = state[top + i].replica
+        work.week[i] = state[row].week
+        work.replica[i] = state[row].replica
 
 
 @block_kernel
@@ -402,8 +403,8 @@ def wake(traits, state, account, outcome, actions, top, n, work, rules):  # type
     last = traits.shape[0] - 1
     contacts = 0
     for i in range(n):
-        row = top + i
-        soon = min(row + BLOCK, last)
+        row = np.uint64(top + i)
+        soon = np.uint64(min(top + i + BLOCK, last))
         prefetch(state[soon])
         prefetch(account[soon])
         prefetch(outcome[soon])
@@ -426,10 +427,11 @@ def contact(  # type: ignore[no-untyped-def]
     """Step 1: the firm's messages arrive."""
     last_log = log.shape[0] - 1
     for k in range(n):
-        row = top + work.contact_row[k]
+        row = np.uint64(top + work.contact_row[k])
+        own = np.uint64(min(np.int64(row), last_log))
         open_offer(
             traits[row], state[row], account[row], profile[row], outcome[row],
-            log[min(row, last_log)], actions[row], rules, work.attending[k], work.intending[k],
+            log[own], actions[row], rules, work.attending[k], work.intending[k],
         )  # fmt: skip
 
 
@@ -439,7 +441,7 @@ def expect(traits, state, account, top, n, work, rules):  # type: ignore[no-unty
     offers = 0
     of_year = 0
     for i in range(n):
-        row = top + i
+        row = np.uint64(top + i)
         if i == 0 or work.week[i] != work.week[i - 1]:
             of_year = state[row].week % WEEKS_PER_YEAR
         work.of_year[i] = of_year
@@ -458,10 +460,11 @@ def buy_baskets(  # type: ignore[no-untyped-def]
     last_log = log.shape[0] - 1
     for k in range(n):
         i = work.basket_row[k]
-        row = top + i
+        row = np.uint64(top + i)
+        own = np.uint64(min(np.int64(row), last_log))
         buy_listed(
             traits[row], state[row], account[row], profile[row], outcome[row],
-            log[min(row, last_log)], work, i, k, rules, key,
+            log[own], work, i, k, rules, key,
         )  # fmt: skip
 
 
@@ -473,10 +476,11 @@ def leave_channels(  # type: ignore[no-untyped-def]
     last_log = log.shape[0] - 1
     for k in range(n):
         i = work.contact_row[k]
-        row = top + i
+        row = np.uint64(top + i)
+        own = np.uint64(min(np.int64(row), last_log))
         if work.lives[i] and work.opting_out[k] < opt_out(state[row], rules.behaviour):
             opt_out_of(
-                profile[row], account[row], outcome[row], log[min(row, last_log)],
+                profile[row], account[row], outcome[row], log[own],
                 traits[row].id, state[row].week, rules.actions.channel[actions[row]],
             )  # fmt: skip
 
@@ -487,13 +491,14 @@ def end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
     last_log = log.shape[0] - 1
     last = traits.shape[0] - 1
     for i in range(n):
-        row = top + i
-        soon = min(row + BLOCK, last)
+        row = np.uint64(top + i)
+        own = np.uint64(min(np.int64(row), last_log))
+        soon = np.uint64(min(top + i + BLOCK, last))
         prefetch(traits[soon])
         prefetch(profile[soon])
         end_one(
             traits[row], state[row], account[row], profile[row], outcome[row],
-            log[min(row, last_log)], work, i, rules, key,
+            log[own], work, i, rules, key,
         )  # fmt: skip
 
 
@@ -501,7 +506,7 @@ def end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
 def close_offers(state, account, outcome, top, n, work):  # type: ignore[no-untyped-def]
     """Step 8: the open offers come a week nearer to their end."""
     for k in range(n):
-        row = top + work.offer_row[k]
+        row = np.uint64(top + work.offer_row[k])
         count_offer_week(state[row], account[row], outcome[row])
 
 
@@ -509,9 +514,10 @@ def close_offers(state, account, outcome, top, n, work):  # type: ignore[no-unty
 def read_beliefs(state, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
     """What ``drift_and_beliefs`` needs."""
     for i in range(n):
-        one = profile[top + i]
+        row = np.uint64(top + i)
+        one = profile[row]
         monday = np.int64(work.week[i]) * SECONDS_PER_WEEK
-        work.drift[i] = state[top + i].drift
+        work.drift[i] = state[row].drift
         work.exposure[i] = rules.calendar.exposure[work.of_year[i]]
         work.odds[i] = one.dead_odds
         work.count[i] = one.effective_repeats
@@ -526,10 +532,11 @@ def read_beliefs(state, profile, top, n, work, rules):  # type: ignore[no-untype
 def close(state, profile, top, n, work, drifts):  # type: ignore[no-untyped-def]
     """The week closes in the fold; the clock moves on."""
     for i in range(n):
-        one = state[top + i]
+        row = np.uint64(top + i)
+        one = state[row]
         if drifts and work.lives[i]:
             one.drift = work.drift[i]
-        seen = profile[top + i]
+        seen = profile[row]
         if seen.joined >= 0:
             close_profile(seen, work.odds[i], work.count[i], work.spent[i], work.age[i])
         one.week += 1

@@ -12,8 +12,8 @@ import pytest
 from agents.rng import derive_seed
 from experiments.config import compose_simulate
 from experiments.worlds import build_world, draw_customers, population_of
-from sim.totals import WeekTotals
 from sim.market import FirmView, LoyaltyMarket
+from sim.totals import WeekTotals
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "market.json"
 CUSTOMERS, WEEKS, BLOCK = 500, 65, 13

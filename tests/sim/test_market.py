@@ -1,7 +1,9 @@
 """The market has Mesa's manners and refuses what it cannot do."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import mesa
@@ -47,6 +49,16 @@ def test_customers_are_a_mesa_agent_set_of_views_on_the_cohort(world: World, pop
     assert set(agents.groupby("tier").groups) == set(cohort.account["tier"])
     cohort.account["points"][3] = 777
     assert agents[3].points == 777
+
+
+def test_a_market_that_nobody_needs_is_forgotten(world: World, population) -> None:
+    market = LoyaltyMarket(world, population(3), KEY, mode="agents")
+    market.advance(2)
+    assert sorted(agent.unique_id for agent in market.agents) == [1, 2, 3, 4, 5]
+    seen = weakref.ref(market)
+    del market
+    gc.collect()
+    assert seen() is None
 
 
 def test_agents_exist_in_engine_mode_once_asked_for(world: World, population) -> None:

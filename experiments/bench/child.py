@@ -100,12 +100,12 @@ def large(customers: int, weeks: int, threads: int) -> None:
 def profiled(mode: str, customers: int, weeks: int) -> None:
     """A run for a profiler."""
     from experiments.bench.markets import everything_on
-    from experiments.bench.runs import engine_seconds, market_seconds, prepare
+    from experiments.bench.runs import engine_run, market_run, prepare
 
     prepared = prepare(everything_on(), customers, weeks)
 
     def run_weeks() -> float:
-        return engine_seconds(prepared) if mode == "engine" else market_seconds(prepared)
+        return (engine_run if mode == "engine" else market_run)(prepared).wall
 
     print(f"{prepared.customer_weeks / run_weeks() / 1e6:.2f} million customer-weeks/s")
 

@@ -24,11 +24,11 @@ from experiments.bench.roofline import Roofline, bytes_per_customer_week
 from experiments.bench.runs import (
     Prepared,
     Run,
-    agents_seconds,
-    engine_seconds,
-    market_seconds,
+    agents_run,
+    engine_run,
+    market_run,
     prepare,
-    undecided_seconds,
+    undecided_run,
 )
 from experiments.bench.spread import Spread
 from experiments.console import Progress
@@ -149,6 +149,7 @@ class _Bench:
         self.size = size
         self.spreads: dict[str, Spread] = {}
         self.values: dict[str, float] = {}
+        self.cpu_share = 0.0
 
     def large(self, progress: Progress) -> None:
         with progress.stage(f"{LARGE_CUSTOMERS:,} customers, {LARGE_WEEKS} weeks"):
@@ -182,49 +183,54 @@ class _Bench:
         fast, slow = [], []
         with progress.stage("Engine, everything on", size.repetitions) as tick:
             for _ in range(size.repetitions):
-                fast.append(prepared.customer_weeks / engine_seconds(prepared))
+                fast.append(engine_run(prepared))
                 with threads(1):
-                    slow.append(prepared.customer_weeks / engine_seconds(prepared))
+                    slow.append(engine_run(prepared))
                 tick()
+        done = prepared.customer_weeks
         self.spreads |= {
-            "customer_weeks_per_s": Spread.of(fast),
-            "customer_weeks_per_s_one_thread": Spread.of(slow),
-            "thread_scaling": Spread.of([a / b for a, b in zip(fast, slow, strict=True)]),
+            "customer_weeks_per_s": Spread.of([done / took.wall for took in fast]),
+            "customer_weeks_per_s_one_thread": Spread.of([done / took.wall for took in slow]),
+            "customer_weeks_per_cpu_s": Spread.of([done / took.processor for took in slow]),
+            "thread_scaling": Spread.of(
+                [one.wall / all_.wall for all_, one in zip(fast, slow, strict=True)]
+            ),
         }
-        self._time(progress, "market_customer_weeks_per_s", prepared, market_seconds)
-        self._time(
-            progress, "market_customer_weeks_per_s_no_decisions", prepared, undecided_seconds
-        )
+        self.cpu_share = Spread.of(
+            [took.processor / took.wall / size.used_threads for took in fast]
+        ).median
+        self._time(progress, "market_customer_weeks_per_s", prepared, market_run)
+        self._time(progress, "market_customer_weeks_per_s_no_decisions", prepared, undecided_run)
         del prepared
         small = prepare(market, min(size.customers, _CACHED_CUSTOMERS), size.weeks)
-        self._time(progress, "customer_weeks_per_s_in_cache", small, engine_seconds, _CACHED_PASSES)
+        self._time(progress, "customer_weeks_per_s_in_cache", small, engine_run, _CACHED_PASSES)
 
     def others(self, progress: Progress) -> None:
         """Other worlds, and agents one at a time."""
         size = self.size
         n = size.customers
         worlds: tuple[tuple[str, Callable[[], markets.Market], Run, int, int], ...] = (
-            ("customer_weeks_per_s_marketing_off", markets.marketing_off, engine_seconds, n, 0),
-            ("customer_weeks_per_s_music_store", markets.music_store, engine_seconds, n, 0),
-            ("customer_weeks_per_s_example_world", markets.example, engine_seconds, n, 0),
+            ("customer_weeks_per_s_marketing_off", markets.marketing_off, engine_run, n, 0),
+            ("customer_weeks_per_s_music_store", markets.music_store, engine_run, n, 0),
+            ("customer_weeks_per_s_example_world", markets.example, engine_run, n, 0),
             (
                 "market_customer_weeks_per_s_society",
                 markets.society,
-                market_seconds,
+                market_run,
                 max(1, n // _SOCIETY_SHARE),
                 0,
             ),
             (
                 "mesa_customer_weeks_per_s",
                 markets.everything_on,
-                agents_seconds,
+                agents_run,
                 min(n, _MESA_CUSTOMERS),
                 _MESA_WEEKS,
             ),
         )
         for key, market, run, customers, weeks in worlds:
             prepared = prepare(market(), customers, weeks or size.weeks)
-            if run is agents_seconds:
+            if run is agents_run:
                 run(prepared)  # compile what only agents call
             self._time(progress, key, prepared, run)
 
@@ -262,6 +268,7 @@ class _Bench:
         return values | {
             "bound": roof.bound,
             "roofline": roof.line(),
+            "cpu_share": self.cpu_share,
             "spread": {key: [spread.low, spread.high] for key, spread in self.spreads.items()},
         }
 
@@ -271,7 +278,7 @@ class _Bench:
         rates = []
         with progress.stage(key, self.size.repetitions) as tick:
             for _ in range(self.size.repetitions):
-                seconds = sum(run(prepared) for _ in range(passes))
+                seconds = sum(run(prepared).wall for _ in range(passes))
                 rates.append(passes * prepared.customer_weeks / seconds)
                 tick()
         self.spreads[key] = Spread.of(rates)

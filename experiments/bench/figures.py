@@ -18,6 +18,7 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("customer_weeks_per_s", RATE, "engine, everything on, decisions every week"),
     Figure("customer_weeks_per_s_one_thread", RATE, "the same on one thread"),
+    Figure("customer_weeks_per_cpu_s", RATE, "the same by processor time instead of the clock"),
     Figure("thread_scaling", "×", "all threads over one"),
     Figure("customer_weeks_per_s_marketing_off", RATE, "engine, no programme, offers, responses"),
     Figure("customer_weeks_per_s_music_store", RATE, "engine, everything on, infrequent buyers"),

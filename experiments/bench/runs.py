@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,41 +78,52 @@ def prepare(market: Market, n: int, weeks: int, warmup: int = WARMUP) -> Prepare
     return Prepared(market.world, model.engine.rules, model.network, start, customers, actions)
 
 
-def engine_seconds(prepared: Prepared) -> float:
+class Took(NamedTuple):
+    """Seconds of a run: on the clock, and of processors, those of all threads summed."""
+
+    wall: float
+    processor: float
+
+
+def _took(run: Callable[[], None]) -> Took:
+    wall, processor = time.perf_counter(), time.process_time()
+    run()
+    return Took(time.perf_counter() - wall, time.process_time() - processor)
+
+
+def engine_run(prepared: Prepared) -> Took:
     """Week by week, as decisions come in."""
     engine = Engine(prepared.reset(), prepared.rules, KEY)
-    begun = time.perf_counter()
-    for actions in prepared.actions:
-        engine.advance(actions)
-    return time.perf_counter() - begun
+
+    def weeks() -> None:
+        for actions in prepared.actions:
+            engine.advance(actions)
+
+    return _took(weeks)
 
 
-def market_seconds(prepared: Prepared) -> float:
+def market_run(prepared: Prepared) -> Took:
     """The whole market: deciding is replaced by reading, all else is there."""
-    model = LoyaltyMarket(
-        prepared.world, prepared.reset(), KEY, decider=prepared.decider(), network=prepared.network
-    )
-    begun = time.perf_counter()
-    model.advance(len(prepared.actions))
-    return time.perf_counter() - begun
+    return _advanced(prepared, "engine", prepared.decider())
 
 
-def undecided_seconds(prepared: Prepared) -> float:
+def undecided_run(prepared: Prepared) -> Took:
     """The whole market, several weeks at once without decisions in between."""
-    model = LoyaltyMarket(prepared.world, prepared.reset(), KEY, network=prepared.network)
-    begun = time.perf_counter()
-    model.advance(len(prepared.actions))
-    return time.perf_counter() - begun
+    return _advanced(prepared, "engine", None)
 
 
-def agents_seconds(prepared: Prepared) -> float:
+def agents_run(prepared: Prepared) -> Took:
     """Mesa agents, one at a time; making them is not timed."""
+    return _advanced(prepared, "agents", prepared.decider())
+
+
+def _advanced(
+    prepared: Prepared, mode: Literal["engine", "agents"], decider: Scripted | None
+) -> Took:
     model = LoyaltyMarket(
-        prepared.world, prepared.reset(), KEY, mode="agents", decider=prepared.decider()
+        prepared.world, prepared.reset(), KEY, mode, decider, network=prepared.network
     )
-    begun = time.perf_counter()
-    model.advance(len(prepared.actions))
-    return time.perf_counter() - begun
+    return _took(lambda: model.advance(len(prepared.actions)))
 
 
-Run = Callable[[Prepared], float]
+Run = Callable[[Prepared], Took]

@@ -24,9 +24,10 @@ from experiments.bench.roofline import Roofline, bytes_per_customer_week
 from experiments.bench.runs import (
     KEY,
     Prepared,
-    agents_seconds,
-    engine_seconds,
-    market_seconds,
+    Run,
+    agents_run,
+    engine_run,
+    market_run,
     prepare,
 )
 from experiments.bench.spread import Spread
@@ -79,6 +80,7 @@ def test_every_figure_is_there_and_finite(small_caches: None, no_processes: list
     for key in expected:
         assert math.isfinite(result[key]), key
         assert result[key] > 0, key
+    assert 0 < result["cpu_share"] < 1.2
     for key, (low, high) in result["spread"].items():
         assert low <= result[key] <= high, key
     assert result["ratio"] == pytest.approx(
@@ -164,6 +166,8 @@ def test_the_lower_roof_binds() -> None:
     for part in ("compute-bound", "800 bytes", "10.0 M/s", "8.0 GB/s", "40%", "20.0", "25.0"):
         assert part in roof.line()
     assert "12.5 M/s" in roof.line()
+    # A cohort in the cache cannot be slower; where other work made it so, the rate itself counts.
+    assert roof._replace(cached_rate=1e6).cores_roof == 10e6
     assert roof._replace(cached_rate=26e6).bound == "memory"
     assert "memory-bound" in roof._replace(cached_rate=26e6).line()
 
@@ -206,10 +210,10 @@ def prepared() -> Prepared:
 
 def test_every_repetition_runs_the_same_weeks(prepared: Prepared) -> None:
     before = bits(prepared.start)
-    assert engine_seconds(prepared) > 0
+    assert min(engine_run(prepared)) > 0
     once = bits(prepared.customers)
     assert once != before
-    assert engine_seconds(prepared) > 0
+    assert min(engine_run(prepared)) > 0
     assert bits(prepared.customers) == once
     assert bits(prepared.start) == before
     assert set(prepared.start.state["week"]) == {15}
@@ -221,15 +225,15 @@ def test_a_repetition_is_what_was_decided_and_lived_through_first() -> None:
     prepared = prepare(markets.everything_on(), 300, weeks=4, warmup=5)
     lived = bits(prepared.customers)
     assert bits(prepared.start) != lived
-    engine_seconds(prepared)
+    engine_run(prepared)
     assert bits(prepared.customers) == lived
 
 
-@pytest.mark.parametrize("run", [market_seconds, agents_seconds])
+@pytest.mark.parametrize("run", [market_run, agents_run])
 def test_market_and_agents_live_the_weeks_that_the_engine_does(
-    prepared: Prepared, run: Callable[[Prepared], float]
+    prepared: Prepared, run: Run
 ) -> None:
-    engine_seconds(prepared)
+    engine_run(prepared)
     expected = bits(prepared.customers)
     run(prepared)
     assert bits(prepared.customers) == expected
@@ -293,7 +297,7 @@ def test_with_marketing_off_the_same_customers_still_drift_buy_and_answer() -> N
 def test_the_society_has_neighbours_who_are_not_drawn_anew() -> None:
     prepared = prepare(markets.society(), 200, weeks=2, warmup=1)
     assert prepared.network is not None
-    market_seconds(prepared)
+    market_run(prepared)
     assert set(prepared.customers.state["week"]) == {3}
 
 
@@ -333,6 +337,10 @@ def test_what_the_memory_does_not_hold_is_refused_before_anything_runs(
     capsys: pytest.CaptureFixture[str],
     no_processes: list[Any],
 ) -> None:
+    def fail() -> None:
+        raise AssertionError("it began")
+
+    monkeypatch.setattr(engine, "memory_bandwidth", fail)
     monkeypatch.setattr(machine, "available_memory", lambda: 2_000_000_000)
     options = ["--full"] if full else ["--customers", "20000000"]
     assert main(["bench", "engine", "--json", *options]) == 2

@@ -28,10 +28,12 @@ from experiments.bench.runs import (
     engine_run,
     market_run,
     prepare,
+    unbroken_run,
     undecided_run,
 )
 from experiments.bench.spread import Spread
 from experiments.console import Progress
+from sim.engine import Engine
 
 LARGE_CUSTOMERS = 10_000_000
 LARGE_WEEKS = 52
@@ -98,7 +100,9 @@ def bench_engine(size: Size | None = None, full: bool = False) -> dict[str, Any]
     -------
     dict
         ``experiments.bench.figures.FIGURES`` by key, rates in customer-weeks/s; ``spread``: least
-        and largest by key; ``roofline``: the verdict in a line; the size and the machine.
+        and largest by key; ``by_processor_time``: customer-weeks per second of processor time by
+        key; ``cpu_share``: part of its threads' time that the engine got; ``roofline``: the verdict
+        in a line; the size and the machine.
 
     Raises
     ------
@@ -149,6 +153,7 @@ class _Bench:
         self.size = size
         self.spreads: dict[str, Spread] = {}
         self.values: dict[str, float] = {}
+        self.by_processor: dict[str, float] = {}
         self.cpu_share = 0.0
 
     def large(self, progress: Progress) -> None:
@@ -191,14 +196,21 @@ class _Bench:
         self.spreads |= {
             "customer_weeks_per_s": Spread.of([done / took.wall for took in fast]),
             "customer_weeks_per_s_one_thread": Spread.of([done / took.wall for took in slow]),
-            "customer_weeks_per_cpu_s": Spread.of([done / took.processor for took in slow]),
             "thread_scaling": Spread.of(
                 [one.wall / all_.wall for all_, one in zip(fast, slow, strict=True)]
             ),
         }
+        self.by_processor |= {
+            "customer_weeks_per_s": Spread.of([done / took.processor for took in fast]).median,
+            "customer_weeks_per_s_one_thread": Spread.of(
+                [done / took.processor for took in slow]
+            ).median,
+        }
         self.cpu_share = Spread.of(
             [took.processor / took.wall / size.used_threads for took in fast]
         ).median
+        if hasattr(Engine, "run"):
+            self._time(progress, "customer_weeks_per_s_unbroken", prepared, unbroken_run)
         self._time(progress, "market_customer_weeks_per_s", prepared, market_run)
         self._time(progress, "market_customer_weeks_per_s_no_decisions", prepared, undecided_run)
         del prepared
@@ -269,16 +281,20 @@ class _Bench:
             "bound": roof.bound,
             "roofline": roof.line(),
             "cpu_share": self.cpu_share,
+            "by_processor_time": self.by_processor,
             "spread": {key: [spread.low, spread.high] for key, spread in self.spreads.items()},
         }
 
     def _time(
         self, progress: Progress, key: str, prepared: Prepared, run: Run, passes: int = 1
     ) -> None:
-        rates = []
+        rates, by_processor = [], []
         with progress.stage(key, self.size.repetitions) as tick:
             for _ in range(self.size.repetitions):
-                seconds = sum(run(prepared).wall for _ in range(passes))
-                rates.append(passes * prepared.customer_weeks / seconds)
+                took = [run(prepared) for _ in range(passes)]
+                done = passes * prepared.customer_weeks
+                rates.append(done / sum(one.wall for one in took))
+                by_processor.append(done / sum(one.processor for one in took))
                 tick()
         self.spreads[key] = Spread.of(rates)
+        self.by_processor[key] = Spread.of(by_processor).median

@@ -18,8 +18,8 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("customer_weeks_per_s", RATE, "engine, everything on, decisions every week"),
     Figure("customer_weeks_per_s_one_thread", RATE, "the same on one thread"),
-    Figure("customer_weeks_per_cpu_s", RATE, "the same by processor time instead of the clock"),
     Figure("thread_scaling", "×", "all threads over one"),
+    Figure("customer_weeks_per_s_unbroken", RATE, "engine, everything on, weeks at once"),
     Figure("customer_weeks_per_s_marketing_off", RATE, "engine, no programme, offers, responses"),
     Figure("customer_weeks_per_s_music_store", RATE, "engine, everything on, infrequent buyers"),
     Figure("customer_weeks_per_s_example_world", RATE, "engine, the example world of old"),
@@ -49,21 +49,22 @@ FULL_ONLY = tuple(
 
 def table(result: Mapping[str, Any]) -> str:
     """Figures with unit and spread, the roofline, and what they were measured on."""
-    spread = result["spread"]
-    rows = [("", "median", "min – max", "unit", "")]
+    spread, by_processor = result["spread"], result["by_processor_time"]
+    rows = [("", "median", "min – max", "per processor s", "unit", "")]
     for figure in FIGURES:
-        if figure.key in result:
+        key = figure.key
+        if key in result:
             scale = _MILLION if figure.unit == RATE else 1.0
-            ends = [_number(end / scale) for end in spread.get(figure.key, ())]
-            value = _number(result[figure.key] / scale)
-            rows.append((figure.key, value, " – ".join(ends), figure.unit, figure.meaning))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    a, b, c, d = widths
+            ends = " – ".join(_number(end / scale) for end in spread.get(key, ()))
+            processor = _number(by_processor[key] / scale) if key in by_processor else ""
+            value = _number(result[key] / scale)
+            rows.append((key, value, ends, processor, figure.unit, figure.meaning))
+    a, b, c, d, e = (max(len(row[column]) for row in rows) for column in range(5))
     lines = [
-        f"{key:<{a}}  {value:>{b}}  {ends:>{c}}  {unit:<{d}}  {what}"
-        for key, value, ends, unit, what in rows
+        f"{key:<{a}}  {value:>{b}}  {ends:>{c}}  {processor:>{d}}  {unit:<{e}}  {what}"
+        for key, value, ends, processor, unit, what in rows
     ]
-    shown = {figure.key for figure in FIGURES} | {"spread", "roofline", "bound"}
+    shown = {"spread", "by_processor_time", "roofline", "bound", *(row[0] for row in rows)}
     facts = [f"{key}={_fact(value)}" for key, value in result.items() if key not in shown]
     return "\n".join(line.rstrip() for line in (*lines, "", result["roofline"], ", ".join(facts)))
 
@@ -77,4 +78,4 @@ def _number(value: float) -> str:
 def _fact(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

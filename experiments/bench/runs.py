@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,12 @@ def engine_run(prepared: Prepared) -> Took:
             engine.advance(actions)
 
     return _took(weeks)
+
+
+def unbroken_run(prepared: Prepared) -> Took:
+    """All weeks at once, nobody contacted: each customer stays in the cache for all of them."""
+    engine: Any = Engine(prepared.reset(), prepared.rules, KEY)
+    return _took(lambda: engine.run(len(prepared.actions)))
 
 
 def market_run(prepared: Prepared) -> Took:

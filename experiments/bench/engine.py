@@ -33,7 +33,6 @@ from experiments.bench.runs import (
 )
 from experiments.bench.spread import Spread
 from experiments.console import Progress
-from sim.engine import Engine
 
 LARGE_CUSTOMERS = 10_000_000
 LARGE_WEEKS = 52
@@ -209,8 +208,7 @@ class _Bench:
         self.cpu_share = Spread.of(
             [took.processor / took.wall / size.used_threads for took in fast]
         ).median
-        if hasattr(Engine, "run"):
-            self._time(progress, "customer_weeks_per_s_unbroken", prepared, unbroken_run)
+        self._time(progress, "customer_weeks_per_s_unbroken", prepared, unbroken_run)
         self._time(progress, "market_customer_weeks_per_s", prepared, market_run)
         self._time(progress, "market_customer_weeks_per_s_no_decisions", prepared, undecided_run)
         del prepared

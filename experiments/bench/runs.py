@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +104,12 @@ def engine_run(prepared: Prepared) -> Took:
 
 def unbroken_run(prepared: Prepared) -> Took:
     """All weeks at once, nobody contacted: each customer stays in the cache for all of them."""
-    engine: Any = Engine(prepared.reset(), prepared.rules, KEY)
-    return _took(lambda: engine.run(len(prepared.actions)))
+    engine = Engine(prepared.reset(), prepared.rules, KEY)
+
+    def weeks() -> None:
+        engine.run(len(prepared.actions))
+
+    return _took(weeks)
 
 
 def market_run(prepared: Prepared) -> Took:

@@ -33,7 +33,6 @@ from experiments.bench.runs import (
 from experiments.bench.spread import Spread
 from experiments.cli import main
 from experiments.config import compose_simulate
-from sim.engine import Engine
 from sim.market import LoyaltyMarket
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,8 +74,6 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[str, ...],
 def test_every_figure_is_there_and_finite(small_caches: None, no_processes: list[Any]) -> None:
     result = bench_engine(TINY)
     expected = {figure.key for figure in FIGURES} - set(FULL_ONLY)
-    if not hasattr(Engine, "run"):
-        expected -= {"customer_weeks_per_s_unbroken"}
     assert expected >= KEYS
     assert expected <= result.keys()
     assert not set(FULL_ONLY) & result.keys()

@@ -127,7 +127,7 @@ def _hear(start, neighbours, told, left, state, buzz_keep, contagion_keep):  # t
 
 
 @kernel
-def _may_refer(state, account, outcome):  # type: ignore[no-untyped-def]
+def may_refer(state, account, outcome):  # type: ignore[no-untyped-def]
     """1 for a member still there, with an open account, who was so before this week; else 0."""
     there = state.alive and account.closed == 0 and outcome.joined == 0
     return 1 if there and account.enrolled else 0
@@ -141,14 +141,14 @@ def _credit(start, neighbours, traits, state, account, outcome, week, key):  # t
         members = 0
         for link in range(start[row], start[row + 1]):
             other = neighbours[link]
-            members += _may_refer(state[other], account[other], outcome[other])
+            members += may_refer(state[other], account[other], outcome[other])
         if members == 0:
             continue
         word = block(key, traits[row].id, week, JOIN, 0, state[row].replica)[1]
         chosen = np.int64(word * np.uint64(members) >> np.uint64(32))
         for link in range(start[row], start[row + 1]):
             other = neighbours[link]
-            if _may_refer(state[other], account[other], outcome[other]):
+            if may_refer(state[other], account[other], outcome[other]):
                 if chosen == 0:
                     state[other].referrals = min(state[other].referrals + 1, 255)
                     break

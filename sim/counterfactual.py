@@ -1,101 +1,122 @@
-"""Exact lift: the same customers and the same luck, with and without the offers."""
+"""Exact lift: what a branch brings each customer above another, on the same luck."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.network import Network
 from agents.records import Customers
-from sim.engine import Engine
-from sim.ledger import cash_cost, profit
-from sim.market import Decider, LoyaltyMarket
+from sim.branch_runs import BranchRun, run_branches
+from sim.branch_totals import BranchTotals, RunningTotals
+from sim.branches import Branch, begin
+from sim.direct_effects import FrozenNeighbours
+from sim.market import Decider
 from sim.world import World
 
+__all__ = [
+    "EFFECTS",
+    "Branch",
+    "BranchRun",
+    "Effect",
+    "PairedRun",
+    "branch_values",
+    "paired",
+    "paired_run",
+    "run_branches",
+]
 
-@dataclass(frozen=True)
-class BranchTotals:
-    """What one branch brought per customer over the horizon, arrays of shape (n,).
-
-    Money in minor units; ``profit`` = margin - cash cost - change of points liability.
-    ``alive`` is the truth at the end (simulator only; prospects are not), ``active`` bought in the
-    last 13 weeks.
-    """
-
-    purchases: NDArray[np.int64]
-    margin: NDArray[np.int64]
-    cash_cost: NDArray[np.int64]
-    liability_change: NDArray[np.int64]
-    settled: NDArray[np.int64]
-    reserved: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    opted_out: NDArray[np.int64]
-    offer_cost: NDArray[np.int64]
-    alive: NDArray[np.bool_]
-    active: NDArray[np.bool_]
-
-    @property
-    def profit(self) -> NDArray[np.float64]:
-        """Margin less cash cost less change of liability, minor units."""
-        result: NDArray[np.float64] = profit(self.margin, self.cash_cost, self.liability_change)
-        return result
+Effect = Literal["total", "direct", "spillover"]
+EFFECTS: tuple[Effect, ...] = ("total", "direct", "spillover")
 
 
 @dataclass(frozen=True)
 class PairedRun:
-    """A treated and an untreated branch of the same customers.
+    """A treated and a control branch of the same customers on the same luck.
 
     Attributes
     ----------
     treated, control
         Totals per customer.
     deadweight
-        Offer cost settled on purchases that the customer made without offers too, shape (n,),
-        minor units. Under the monotone coupling the first ``k`` purchases of a week exist in
-        both branches where the control made at least ``k``.
+        See ``BranchRun``; shape (n,), minor units, None where it has no meaning.
     weekly_lift
         Mean profit per customer above the control in each week, minor units, shape (weeks,).
     group
         Group of each customer, for audits.
+    direct
+        Totals of the treated branch's actions with neighbours and rivals as in the control; None
+        if that was not run.
     """
 
     treated: BranchTotals
     control: BranchTotals
-    deadweight: NDArray[np.int64]
+    deadweight: NDArray[np.int64] | None
     weekly_lift: NDArray[np.float64]
     group: NDArray[np.uint8]
+    direct: BranchTotals | None = None
+
+    def lift(self, outcome: str, effect: Effect = "total") -> NDArray[np.float64]:
+        """Treated less control per customer, shape (n,), in the units of ``OUTCOMES``.
+
+        Parameters
+        ----------
+        outcome
+            One of ``sim.branch_totals.OUTCOMES``.
+        effect
+            ``total``: both whole markets. ``direct``: neighbours and rivals as in the control.
+            ``spillover``: what comes on top through others, total less direct.
+
+        Raises
+        ------
+        ValueError
+            For an unknown outcome or effect, or where the direct effect was not run.
+        """
+        if effect not in EFFECTS:
+            raise ValueError(f"effect={effect!r}: choose one of {', '.join(EFFECTS)}")
+        if effect == "total":
+            return self.treated.outcome(outcome) - self.control.outcome(outcome)
+        if self.direct is None:
+            raise ValueError(
+                f"effect={effect!r} was not run: name the branch in run_branches(…, direct=…)"
+            )
+        if effect == "direct":
+            return self.direct.outcome(outcome) - self.control.outcome(outcome)
+        return self.treated.outcome(outcome) - self.direct.outcome(outcome)
 
 
-class _Sums:
-    """Running per-customer sums of one market."""
+def paired(treated: BranchRun, control: BranchRun) -> PairedRun:
+    """Two branches as lifts; runs of different calls pair too, if customers and luck agree.
 
-    _names = ("purchases", "margin", "liability_change", "settled", "reserved", "opted_out")
+    Direct effect and deadweight are there if they were measured against this control.
 
-    def __init__(self, n: int) -> None:
-        names = (*self._names, "cash_cost", "contacts", "offer_cost", "recent")
-        self.values = {name: np.zeros(n, np.int64) for name in names}
-
-    def add(self, outcome: NDArray[np.void], recent: bool) -> None:
-        for name in self._names:
-            self.values[name] += outcome[name]
-        self.values["cash_cost"] += cash_cost(outcome)
-        self.values["contacts"] += outcome["action"] > 0
-        self.values["offer_cost"] += outcome["settled"] - outcome["contact_cost"]
-        if recent:
-            self.values["recent"] += outcome["purchases"]
-
-    def totals(self, customers: Customers) -> BranchTotals:
-        values = dict(self.values)
-        recent = values.pop("recent")
-        there = (customers.state["alive"] > 0) & (customers.state["prospect"] == 0)
-        return BranchTotals(**values, alive=there, active=recent > 0)
-
-
-def _week_profit(market: LoyaltyMarket) -> float:
-    totals = market.totals
-    assert totals is not None
-    return totals.profit
+    Raises
+    ------
+    ValueError
+        If the branches have other customers, weeks or luck: their difference is no paired lift.
+    """
+    names = f"{treated.branch.name!r} and {control.branch.name!r}"
+    if not np.array_equal(treated.customer_id, control.customer_id):
+        raise ValueError(f"branches {names} have different customers: run both on one cohort")
+    first = treated.luck.first_week
+    if len(treated.frame) != len(control.frame) or first != control.luck.first_week:
+        raise ValueError(f"branches {names} cover different weeks: give both the same")
+    if not treated.luck.same(control.luck):
+        raise ValueError(
+            f"branches {names} met different luck (key, replica): a paired lift needs the same"
+        )
+    against = treated.control == control.branch.name
+    gain = treated.frame["profit"].to_numpy(float) - control.frame["profit"].to_numpy(float)
+    return PairedRun(
+        treated.totals,
+        control.totals,
+        treated.deadweight if against else None,
+        gain / treated.totals.n,
+        treated.group,
+        treated.direct if against else None,
+    )
 
 
 def paired_run(
@@ -106,50 +127,20 @@ def paired_run(
     weeks: int,
     tell: Callable[[], None] | None = None,
     network: Network | None = None,
+    direct: bool = False,
 ) -> PairedRun:
-    """Run the same customers with a decider and with no offers, on common random numbers.
-
-    Parameters
-    ----------
-    world, customers, key
-        As for ``LoyaltyMarket``; ``customers`` is copied, not changed.
-    decider
-        Of the treated branch.
-    weeks
-        Horizon.
-    tell
-        Called after each week.
-    network
-        Word-of-mouth graph of both branches, that of a warm-up for example; by default a new one.
-    """
-    everyone = np.arange(customers.n)
-    treated = LoyaltyMarket(world, customers.take(everyone), key, decider=decider, network=network)
-    control = LoyaltyMarket(world, customers.take(everyone), key, network=treated.network)
-    sums = _Sums(customers.n), _Sums(customers.n)
-    deadweight = np.zeros(customers.n, np.int64)
-    weekly_lift = np.zeros(weeks)
-    for week in range(weeks):
-        treated.step()
-        control.step()
-        with_offers, without = treated.customers.outcome, control.customers.outcome
-        for total, outcome in zip(sums, (with_offers, without), strict=True):
-            total.add(outcome, recent=week >= weeks - 13)
-        redeemed = with_offers["redeemed"].astype(np.int64)
-        anyway = np.minimum(redeemed, without["purchases"])
-        cost = (with_offers["settled"] - with_offers["contact_cost"]).astype(np.int64)
-        deadweight += np.where(redeemed > 0, cost * anyway // np.maximum(redeemed, 1), 0)
-        weekly_lift[week] = (_week_profit(treated) - _week_profit(control)) / customers.n
-        if tell is not None:
-            tell()
-    treated.finish()
-    control.finish()
-    return PairedRun(
-        sums[0].totals(treated.customers),
-        sums[1].totals(control.customers),
-        deadweight,
-        weekly_lift,
-        customers.account["group"].copy(),
+    """The commonest pair: a decider against no offers in one world; see ``run_branches``."""
+    branches = (Branch("no_offers", world), Branch("offers", world, decider))
+    control, treated = run_branches(
+        branches,
+        customers,
+        key,
+        weeks,
+        network=network,
+        direct=("offers",) if direct else (),
+        tell=tell,
     )
+    return paired(treated, control)
 
 
 def branch_values(
@@ -159,11 +150,13 @@ def branch_values(
     weeks: int,
     replicas: int,
     first_replica: int = 1,
+    network: Network | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Incremental value and cost of every action, by branching each customer against action 0.
+    """Incremental value and cost of every action: each customer branched against action 0.
 
     Every branch takes the action in the first week and nothing after, with the luck of its
-    replica; all branches of one customer and replica share it.
+    replica; all branches of one customer and replica share it. They are direct effects: neighbours
+    and rivals are those of a market without offers.
 
     Returns
     -------
@@ -171,22 +164,26 @@ def branch_values(
         Shape (n, n_actions) each, minor units, means over replicas: profit over ``weeks``
         incremental to action 0 with the offer's own settled cost added back, and that cost.
     """
-    n, n_actions = customers.n, world.table.n
-    rules = world.rules()
-    base = customers.take(np.repeat(np.arange(n), n_actions))
-    first = np.tile(np.arange(n_actions, dtype=np.uint8), n)
-    value = np.zeros((n, n_actions))
-    cost = np.zeros((n, n_actions))
+    n, others = customers.n, world.table.n - 1
+    first = np.tile(np.arange(1, others + 1, dtype=np.uint8), n)
+    source = np.repeat(np.arange(n), others)
+    value, cost = np.zeros((n, others + 1)), np.zeros((n, others + 1))
     for replica in range(first_replica, first_replica + replicas):
-        branch = base.take(slice(None))
-        branch.state["replica"] = replica
-        engine = Engine(branch, rules, key)
-        sums = _Sums(branch.n)
+        (market,) = begin(
+            (Branch("nothing", world, replica=replica),), customers, key, 0, network, lambda: None
+        )
+        running = RunningTotals(n, weeks)
+        rows = FrozenNeighbours(
+            market, market.customers.take(source), market.engine.rules, source, weeks
+        )
         for week in range(weeks):
-            engine.advance(first if week == 0 else None)
-            sums.add(branch.outcome, recent=False)
-        totals = sums.totals(branch)
-        profit = (totals.profit + totals.settled).reshape(n, n_actions)
-        value += profit - profit[:, :1]
-        cost += totals.settled.reshape(n, n_actions)
+            rows.listen()
+            market.step()
+            running.add(market.customers.outcome)
+            rows.advance(first if week == 0 else None)
+        nothing, branched = running.close(market.customers), rows.totals()
+        gained = (branched.profit + branched.settled).reshape(n, others)
+        value[:, 1:] += gained - (nothing.profit + nothing.settled)[:, None]
+        cost[:, 1:] += branched.settled.reshape(n, others)
+        cost[:, 0] += nothing.settled
     return value / replicas, cost / replicas

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from sim.counterfactual import PairedRun
+from sim.counterfactual import Effect, PairedRun
 from sim.ledger import MICRO
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MINOR = 100.0
 
 
 class Estimate(NamedTuple):
@@ -53,48 +55,65 @@ def _strata(
     return [(str(value), stratify == value) for value in np.unique(stratify)]
 
 
+def lift(
+    run: PairedRun,
+    outcome: str,
+    confidence: float = 0.95,
+    stratify: NDArray[np.generic] | None = None,
+    effect: Effect = "total",
+) -> dict[str, Estimate]:
+    """Mean lift of an outcome per customer, in the units of ``sim.branch_totals.OUTCOMES``."""
+    difference = run.lift(outcome, effect)
+    return {
+        name: paired_mean(difference[rows], confidence) for name, rows in _strata(run, stratify)
+    }
+
+
 def incremental_margin(
     run: PairedRun, confidence: float = 0.95, stratify: NDArray[np.generic] | None = None
 ) -> dict[str, Estimate]:
-    """Profit per customer above no offers, currency units: all costs of offers are in it."""
-    lift = (run.treated.profit - run.control.profit) / 100.0
-    return {name: paired_mean(lift[rows], confidence) for name, rows in _strata(run, stratify)}
+    """Profit per customer above the control, currency units: all costs of offers are in it."""
+    gain = run.lift("profit") / _MINOR
+    return {name: paired_mean(gain[rows], confidence) for name, rows in _strata(run, stratify)}
 
 
 def retention_lift(
     run: PairedRun, confidence: float = 0.95, stratify: NDArray[np.generic] | None = None
 ) -> dict[str, Estimate]:
-    """Share of customers truly alive at the end, above no offers."""
-    lift = run.treated.alive.astype(float) - run.control.alive
-    return {name: paired_mean(lift[rows], confidence) for name, rows in _strata(run, stratify)}
+    """Share of customers truly alive at the end, above the control."""
+    return lift(run, "alive", confidence, stratify)
 
 
 def purchase_lift(
     run: PairedRun, confidence: float = 0.95, stratify: NDArray[np.generic] | None = None
 ) -> dict[str, Estimate]:
-    """Purchases per customer above no offers."""
-    lift = (run.treated.purchases - run.control.purchases).astype(float)
-    return {name: paired_mean(lift[rows], confidence) for name, rows in _strata(run, stratify)}
+    """Purchases per customer above the control."""
+    return lift(run, "purchases", confidence, stratify)
 
 
 def roi(run: PairedRun, stratify: NDArray[np.generic] | None = None) -> dict[str, float | None]:
     """Incremental profit per unit of offer cost settled; None where nothing was spent."""
-    lift = run.treated.profit - run.control.profit
+    gain = run.lift("profit")
     result: dict[str, float | None] = {}
     for name, rows in _strata(run, stratify):
         spent = int(run.treated.settled[rows].sum())
-        result[name] = float(lift[rows].sum() / spent) if spent else None
+        result[name] = float(gain[rows].sum() / spent) if spent else None
     return result
 
 
 def deadweight(
     run: PairedRun, stratify: NDArray[np.generic] | None = None
 ) -> dict[str, float | None]:
-    """Share of redeemed offer cost paid for purchases that would have happened anyway."""
+    """Share of redeemed offer cost paid for purchases that would have happened anyway.
+
+    None where nothing was redeemed, or where it has no meaning: a control with offers of its own
+    or in another world.
+    """
     result: dict[str, float | None] = {}
     for name, rows in _strata(run, stratify):
-        cost = int(run.treated.offer_cost[rows].sum())
-        result[name] = float(run.deadweight[rows].sum() / cost) if cost else None
+        cost = int(run.treated.redeemed_cost[rows].sum())
+        wasted = None if run.deadweight is None else int(run.deadweight[rows].sum())
+        result[name] = wasted / cost if cost and wasted is not None else None
     return result
 
 
@@ -102,7 +121,6 @@ def deadweight(
 
 CHURN_WEEKS = 4
 TRAILING_WEEKS = 13
-_MINOR = 100.0
 
 
 class Kpi(NamedTuple):

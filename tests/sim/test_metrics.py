@@ -6,12 +6,14 @@ import pytest
 from scipy import stats
 
 from agents.rng import derive_seed
-from sim.counterfactual import BranchTotals, PairedRun
+from sim.branch_totals import TOTALS, BranchTotals
+from sim.counterfactual import PairedRun
 from sim.market import LoyaltyMarket
 from sim.metrics import (
     KPIS,
     deadweight,
     incremental_margin,
+    lift,
     paired_mean,
     period_kpis,
     retention_lift,
@@ -20,29 +22,24 @@ from sim.metrics import (
 )
 
 
-def branch(margin, cash, liability, settled, offer_cost, alive):
-    n = len(margin)
-    zero = np.zeros(n, np.int64)
-    return BranchTotals(
-        purchases=zero,
-        margin=np.array(margin),
-        cash_cost=np.array(cash),
-        liability_change=np.array(liability, dtype=np.int64) * 1_000_000,
-        settled=np.array(settled),
-        reserved=zero,
-        contacts=zero,
-        opted_out=zero,
-        offer_cost=np.array(offer_cost),
-        alive=np.array(alive, bool),
-        active=np.array(alive, bool),
-    )
+def branch(margin, cash, liability, settled, contact, alive):
+    """Customers of one branch; what is settled beyond messages was discount."""
+    sums = np.zeros(len(margin), TOTALS)
+    sums["margin"] = margin
+    sums["reward_cost"] = np.array(cash) - np.array(settled)
+    sums["liability_change"] = np.array(liability) * 1_000_000
+    sums["settled"] = settled
+    sums["contact_cost"] = contact
+    sums["discount"] = np.array(settled) - np.array(contact)
+    there = np.array(alive, bool)
+    return BranchTotals(sums, there, there, there)
 
 
 @pytest.fixture
 def run():
     """Two customers; amounts in cents. Lifts: 1500-300-50-1000 = 150 and 0-20-0-0 = -20."""
     return PairedRun(
-        branch([1500, 0], [300, 20], [50, 0], [300, 20], [280, 0], [1, 1]),
+        branch([1500, 0], [300, 20], [50, 0], [300, 20], [20, 20], [1, 1]),
         branch([1000, 0], [0, 0], [0, 0], [0, 0], [0, 0], [1, 0]),
         deadweight=np.array([70, 0]),
         weekly_lift=np.zeros(1),
@@ -77,6 +74,22 @@ def test_where_nothing_was_spent_there_is_no_roi_and_no_deadweight(run):
     idle = PairedRun(run.control, run.control, np.zeros(2, np.int64), np.zeros(1), run.group)
     assert roi(idle)["all"] is None
     assert deadweight(idle)["all"] is None
+
+
+def test_deadweight_is_not_known_where_it_has_no_meaning(run):
+    other = PairedRun(run.treated, run.control, None, run.weekly_lift, run.group)
+    assert deadweight(other)["all"] is None
+    assert roi(other) == roi(run)
+
+
+def test_a_lift_may_be_of_any_outcome_group_and_effect(run):
+    assert lift(run, "margin")["all"].mean == pytest.approx(250.0)
+    assert lift(run, "margin", stratify=run.group)["1"].mean == 0.0
+    direct = PairedRun(
+        run.treated, run.control, None, run.weekly_lift, run.group, direct=run.control
+    )
+    assert lift(direct, "margin", effect="direct")["all"].mean == 0.0
+    assert lift(direct, "margin", effect="spillover")["all"].mean == pytest.approx(250.0)
 
 
 def test_retention_lift_is_the_difference_in_truth(run):

@@ -93,23 +93,25 @@ def simulate(
     """Run a world and a programme without training; draw KPIs over time.
 
     Leaves report.html, kpis.csv and summary.json in runs/NAME/ and prints the outcome. With
-    against=PROGRAMME the same customers, with the same luck, also live under another programme.
+    against=PROGRAMME or against=POLICY the same customers, with the same luck, also live under
+    another programme or policy; draws=N with a fitted posterior tells parameters from luck.
     `loyaltylab config` lists worlds, programmes and responses, `loyaltylab mechanisms` what is
     assumed about customers.
 
     \b
     Keys besides those of world, response, programme, offers and constraints:
-      customers=20000  weeks=104  warmup_weeks=0  policy=no_offers  against=PROGRAMME
-      posterior=FILE  off=[MECHANISM,…]  seed=0  name=simulate  runs_dir=runs  threads=0
+      customers=20000  weeks=104  warmup_weeks=0  policy=no_offers  against=NAME
+      posterior=FILE  draws=0  replicas=4  off=[MECHANISM,…]
+      seed=0  name=simulate  runs_dir=runs  threads=0
 
     \b
     Examples:
       loyaltylab simulate
       loyaltylab simulate world=coffee_shop programme=challenge against=points
       loyaltylab simulate programme=tiered against=no_programme response=null
-      loyaltylab simulate policy=triggers warmup_weeks=52 customers=50000 name=triggers
+      loyaltylab simulate policy=triggers against=no_offers warmup_weeks=52 name=triggers
       loyaltylab simulate 'off=[goal_gradient]' against=no_programme
-      loyaltylab simulate posterior=runs/demo/posterior.nc programme.breakage=0.2
+      loyaltylab simulate posterior=runs/demo/posterior.nc against=no_programme draws=20
     """  # noqa: D301 - click's mark for lines that are not to be wrapped
     from experiments.config import compose_simulate
 

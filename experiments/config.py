@@ -8,6 +8,7 @@ names the key and the choices.
 """
 
 import contextlib
+import dataclasses
 import re
 import typing
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from experiments.config_schema import (
     Columns,
     Config,
     DemoConfig,
+    Rule,
     SimulateConfig,
     WorldConfig,
 )
@@ -44,7 +46,7 @@ __all__ = [
     "groups",
     "load_option",
     "options",
-    "programme_against",
+    "other_side",
     "response_world",
     "validate",
 ]
@@ -100,12 +102,17 @@ def response_world(config: Config, name: str) -> ResponseParameters:
     return world
 
 
-def programme_against(config: SimulateConfig) -> ProgrammeParameters | None:
-    """The programme to compare with, None where there is none."""
+def other_side(config: SimulateConfig) -> SimulateConfig | None:
+    """What a simulation is compared with: the same under the programme or policy ``against``.
+
+    A name that is both is the programme. None where there is nothing to compare with.
+    """
     if config.against is None:
         return None
-    programme: ProgrammeParameters = load_option("programme", config.against)
-    return programme
+    if config.against in options("programme"):
+        programme: ProgrammeParameters = load_option("programme", config.against)
+        return dataclasses.replace(config, programme=programme)
+    return dataclasses.replace(config, policy=typing.cast(Rule, config.against))
 
 
 def validate(config: Config) -> None:
@@ -195,9 +202,32 @@ def _validate_demo(config: DemoConfig) -> None:
 def _validate_simulate(config: SimulateConfig) -> None:
     if config.posterior is not None and not Path(config.posterior).is_file():
         raise InputError(f"posterior={config.posterior!r}: no such file")
-    if config.against is None:
+    if config.against is not None:
+        known = (*options("programme"), *typing.get_args(Rule))
+        if config.against not in known:
+            raise InputError(unknown_choice("against", config.against, known))
+        other = other_side(config)
+        assert other is not None
+        if (other.programme, other.policy) == (config.programme, config.policy):
+            what = "programme" if config.against in options("programme") else "policy"
+            raise InputError(f"against={config.against} is the {what} itself: name another one")
+    _validate_draws(config)
+
+
+def _validate_draws(config: SimulateConfig) -> None:
+    draws, replicas = config.draws, config.replicas
+    if draws == 0:
+        if replicas is not None:
+            raise InputError(
+                f"replicas={replicas} are runs of luck per posterior draw: give draws=20 too"
+            )
         return
-    if config.against not in options("programme"):
-        raise InputError(unknown_choice("against", config.against, options("programme")))
-    if programme_against(config) == config.programme:
-        raise InputError(f"against={config.against} is the programme itself: name another one")
+    if config.against is None:
+        raise InputError(f"draws={draws} is for a difference: name what to compare with, against=…")
+    if config.posterior is None:
+        raise InputError(
+            f"draws={draws} needs posterior=FILE, as `loyaltylab demo` leaves one: the parameters "
+            f"of world={config.world.name} are single values without draws"
+        )
+    if draws < 2:
+        raise InputError(f"draws={draws} must be 0, or 2 to 10,000: one draw shows no spread")

@@ -27,6 +27,8 @@ from sim.scenario import CompetitorParameters, SeasonParameters
 Rule = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers"]
 Policy = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "maskable_ppo"]
 
+REPLICAS = 4
+
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -270,7 +272,9 @@ class SimulateConfig(_Application):
     """A market without fit and training: one population, one policy, one programme.
 
     ``posterior`` is a fitted population's file, None the world's own; ``against`` names a
-    programme that the same customers also meet, with the same luck, for comparison.
+    programme or a policy that the same customers also meet, with the same luck, for comparison.
+    ``draws`` is the number of the posterior's draws over which the difference is run again, 0
+    none; ``replicas`` the runs of luck per draw (None: ``REPLICAS``).
     """
 
     customers: int
@@ -279,10 +283,18 @@ class SimulateConfig(_Application):
     policy: Rule
     posterior: str | None
     against: str | None
+    draws: int
+    replicas: int | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_size(self.customers, self.warmup_weeks, self.weeks)
+        _check(0 <= self.draws <= 10_000, "draws", self.draws, "0 to 10,000")
+        if self.replicas is not None:
+            _check(2 <= self.replicas <= 100, "replicas", self.replicas, "2 to 100")
+            most = 10**9 // self.customers  # ids of a role (experiments.worlds.FIRST_ID)
+            allowed = f"at most {most} with so many customers"
+            _check(self.replicas <= most, "replicas", self.replicas, allowed)
 
 
 Config = DemoConfig | SimulateConfig

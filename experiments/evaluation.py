@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.calibration.posterior import Posterior
 from agents.rng import derive_seed
@@ -11,8 +12,9 @@ from envs.decision import GovernedPolicy, Policy
 from experiments.config import Config, DemoConfig
 from experiments.worlds import build_world, draw_customers, warm_up
 from policies.heuristics import Blanket, NoOffers, Random, RfmRules, Triggers
-from sim.counterfactual import PairedRun, paired_run
+from sim.counterfactual import Branch, PairedRun, paired, run_branches
 from sim.metrics import deadweight, incremental_margin, purchase_lift, retention_lift, roi
+from sim.uncertainty import variance_reduction
 
 
 def make_policy(name: str, config: Config, learned: Policy) -> Policy:
@@ -38,7 +40,8 @@ def evaluate(
 
     Test customers are drawn apart from training's. In each world they are warmed up once without
     offers; every policy then starts from that same state and meets the same luck, as does the
-    branch without offers that it is compared with.
+    branch without offers that all are compared with. A further such branch on independent luck
+    tells what common luck saves; it costs one more market per response world.
     """
     rows = []
     plan = config.evaluate
@@ -47,23 +50,41 @@ def evaluate(
         world = build_world(config, posterior, response)
         customers = draw_customers(config, posterior, "evaluate", plan.customers)
         friends = warm_up(world, customers, key, plan.warmup_weeks, tell).network
-        for name in plan.policies:
-            governed = GovernedPolicy(
+        governed = {
+            name: GovernedPolicy(
                 make_policy(name, config, learned), config.constraints, customers.n
             )
-            run = paired_run(world, customers, key, governed, plan.weeks, tell, friends)
-            rows.append(_row(config, name, response, run, governed))
+            for name in plan.policies
+        }
+        branches = (
+            Branch("control", world),
+            *(Branch(name, world, decider) for name, decider in governed.items()),
+            Branch("independent control", world, replica=1),
+        )
+        control, *treated, independent = run_branches(
+            branches, customers, key, plan.weeks, network=friends, tell=tell
+        )
+        alone = independent.totals.profit
+        rows += [
+            _row(config, run.branch.name, response, paired(run, control), decider, alone)
+            for run, decider in zip(treated, governed.values(), strict=True)
+        ]
     return rows
 
 
 def evaluation_steps(config: DemoConfig) -> int:
     """Number of calls of ``tell``."""
     plan = config.evaluate
-    return len(plan.responses) * (plan.warmup_weeks + len(plan.policies) * plan.weeks)
+    return len(plan.responses) * (plan.warmup_weeks + plan.weeks)
 
 
 def _row(
-    config: DemoConfig, name: str, response: str, run: PairedRun, governed: GovernedPolicy
+    config: DemoConfig,
+    name: str,
+    response: str,
+    run: PairedRun,
+    governed: GovernedPolicy,
+    alone: NDArray[np.float64],
 ) -> dict[str, Any]:
     plan = config.evaluate
     n = run.group.size
@@ -75,6 +96,7 @@ def _row(
     budget = None if weekly is None else weekly * plan.weeks / 100
     audit = governed.audit
     assert audit is not None
+    saved = variance_reduction(run.treated.profit, run.control.profit, alone, plan.confidence)
     return {
         "policy": name,
         "response": response,
@@ -100,4 +122,8 @@ def _row(
         "purchase_low": purchases.low,
         "purchase_high": purchases.high,
         "cumulative": (np.cumsum(run.weekly_lift) / 100).round(6).tolist(),
+        "variance_reduction": saved.factor,
+        "variance_reduction_low": saved.independent_low,
+        "variance_reduction_high": saved.independent_high,
+        "variance_reduction_different": saved.different_factor,
     }

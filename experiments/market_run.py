@@ -1,6 +1,6 @@
-"""One market under one programme: its KPIs week by week and what each customer brought."""
+"""A market, or two on the same luck: KPIs week by week and what each customer brought."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,29 +14,28 @@ from experiments.config import SimulateConfig
 from experiments.evaluation import make_policy
 from experiments.worlds import build_world, draw_customers
 from policies.heuristics import NoOffers
-from sim.ledger import MICRO
+from sim.counterfactual import Branch, BranchRun, Effect, PairedRun, paired, run_branches
 from sim.market import LoyaltyMarket
-from sim.metrics import weekly_kpis
+from sim.metrics import Estimate, paired_mean, weekly_kpis
+from sim.uncertainty import VarianceReduction, variance_reduction
+from sim.world import World
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Sums over the run of each customer; money in currency units.
-PER_CUSTOMER = (
-    "purchases",
-    "revenue",
-    "margin",
-    "offer_cost",
-    "reward_cost",
-    "liability_change",
-    "profit",
-    "still_there",
-)
-_SUMMED = (
-    "purchases", "gross", "discount", "voucher", "fees", "margin", "item_cost", "contact_cost",
-    "reward_cost", "liability_change",
-)  # fmt: skip
-_MINOR = 100.0
+# What a run says of each customer: the outcome it is, and minor units in the unit it is told in.
+PER_CUSTOMER = {
+    "purchases": ("purchases", 1.0),
+    "revenue": ("revenue", 100.0),
+    "margin": ("margin", 100.0),
+    "offer_cost": ("offer_cost", 100.0),
+    "reward_cost": ("reward_cost", 100.0),
+    "liability_change": ("liability_change", 100.0),
+    "profit": ("profit", 100.0),
+    "still_there": ("alive", 1.0),
+}
+# The other side once more with its own luck, to see what common luck saves.
+_ALONE = 1
 
 
 class MarketRun(NamedTuple):
@@ -50,7 +49,8 @@ class MarketRun(NamedTuple):
         ``week``, the columns of ``sim.metrics.KPIS`` and, under a programme with several tiers,
         ``tier_<name>``: the share of members in each.
     per_customer
-        ``PER_CUSTOMER`` by name, shape (n,); prospects are among them, with zeros until they join.
+        ``PER_CUSTOMER`` by name, shape (n,), money in currency units; prospects are among them,
+        with zeros until they join.
     governed
         The policy under its constraints; None where no offers are made.
     starting
@@ -64,74 +64,99 @@ class MarketRun(NamedTuple):
     starting: int
 
 
-def run_market(
+class Comparison(NamedTuple):
+    """A market, and the one that the same customers met on the same luck.
+
+    Attributes
+    ----------
+    run, against
+        Both markets; ``against`` is None without one.
+    pair
+        Their lifts per customer; None without ``against``.
+    saved
+        What common luck saves by ``PER_CUSTOMER``; empty if it was not asked for.
+    """
+
+    run: MarketRun
+    against: MarketRun | None
+    pair: PairedRun | None
+    saved: dict[str, VarianceReduction]
+
+    def lift(self, what: str, effect: Effect = "total", confidence: float = 0.95) -> Estimate:
+        """Mean lift of one of ``PER_CUSTOMER`` with its interval over customers."""
+        assert self.pair is not None
+        outcome, unit = PER_CUSTOMER[what]
+        return paired_mean(self.pair.lift(outcome, effect) / unit, confidence)
+
+
+def run_markets(
     config: SimulateConfig,
+    other: SimulateConfig | None,
     posterior: PosteriorLike,
     response: str,
     tell: Callable[[], None] | None = None,
-) -> MarketRun:
-    """Run a market; the same seed gives the same customers and luck whatever the programme.
+    *,
+    closely: bool = False,
+    draw: int = 0,
+    cohort: int = 0,
+) -> Comparison:
+    """Run a market, and perhaps another side by side; each alone would bring the same.
+
+    The same seed gives the same customers and luck whatever the programme and the policy.
 
     Parameters
     ----------
-    config
-        Its ``warmup_weeks`` run without offers and are not counted.
+    config, other
+        Two sides that differ in programme or policy. ``warmup_weeks`` run without offers, each
+        side in its own programme, and are not counted.
     posterior
         What customers are drawn from.
     response
         Name of the response world.
     tell
         Called after each week.
+    closely
+        Also run the other side on independent luck, and this one with neighbours and rivals as
+        the other side has them, where customers or rivals answer to one another at all.
+    draw, cohort
+        Posterior draw, 0 the mode; which ``config.customers`` of its endless customers.
     """
-    world = build_world(config, posterior, response)
-    customers = draw_customers(config, posterior, "population", config.customers)
-    market = LoyaltyMarket(world, customers, derive_seed(config.seed, "world"))
-    tell = tell or (lambda: None)
-    for _ in range(config.warmup_weeks):
-        market.step()
-        tell()
-    starting = market.stocks["customers"]
-    governed = None
-    if config.policy != "no_offers":
-        policy = make_policy(config.policy, config, NoOffers())
-        governed = GovernedPolicy(policy, config.constraints, config.customers)
-        market.firm.decider = governed
-    sums = {name: np.zeros(customers.n, np.int64) for name in _SUMMED}
-    tiers = np.zeros((config.weeks, len(config.programme.tiers)))
-    for week in range(config.weeks):
-        market.step()
-        for name, total in sums.items():
-            total += customers.outcome[name]
-        tiers[week] = tier_shares(customers, tiers.shape[1])
-        tell()
-    market.finish()
-    frame = market.datacollector.get_model_vars_dataframe().iloc[config.warmup_weeks :]
-    if not config.programme.active:  # accounts stay enrolled, but in nothing
-        frame = frame.assign(members=0)
-    kpis = weekly_kpis(frame)
-    if config.programme.active and tiers.shape[1] > 1:
-        for tier, shares in zip(config.programme.tiers, tiers.T, strict=True):
-            kpis[f"tier_{tier.name}"] = shares
-    return MarketRun(frame, kpis, _per_customer(sums, customers), governed, starting)
-
-
-def _per_customer(
-    sums: dict[str, NDArray[np.int64]], customers: Customers
-) -> dict[str, NDArray[np.float64]]:
-    money = {name: total / _MINOR for name, total in sums.items()}
-    offers = money["discount"] + money["item_cost"] + money["contact_cost"]
-    owed = money["liability_change"] / MICRO
-    there = (customers.state["alive"] > 0) & (customers.state["prospect"] == 0)
-    return {
-        "purchases": sums["purchases"].astype(float),
-        "revenue": money["gross"] - money["discount"] - money["voucher"] + money["fees"],
-        "margin": money["margin"],
-        "offer_cost": offers,
-        "reward_cost": money["reward_cost"],
-        "liability_change": owed,
-        "profit": money["margin"] - offers - money["reward_cost"] - owed,
-        "still_there": there.astype(float),
-    }
+    sides = [config] if other is None else [config, other]
+    customers = draw_customers(config, posterior, "population", config.customers, draw, cohort)
+    worlds = [build_world(side, posterior, response, draw) for side in sides]
+    governed = [_governed(side) for side in sides]
+    branches = [
+        Branch(name, world, decider)
+        for name, world, decider in zip(("run", "against"), worlds, governed, strict=False)
+    ][::-1]
+    closely = closely and other is not None
+    if closely:
+        branches.append(Branch("alone", worlds[1], _governed(sides[1]), replica=_ALONE))
+    met = any(_interacting(world, any(governed)) for world in worlds)
+    tiers = _TierShares(branches, {"run": config, "against": other or config})
+    done = run_branches(
+        branches,
+        customers,
+        derive_seed(config.seed, "world"),
+        config.weeks,
+        warmup_weeks=config.warmup_weeks,
+        direct=("run",) if closely and met else (),
+        tell=tell,
+        watch=tiers.watch,
+    )
+    found = {run.branch.name: run for run in done}
+    market = _market_run(config, found["run"], governed[0], tiers.shares["run"])
+    if other is None:
+        return Comparison(market, None, None, {})
+    rival = _market_run(other, found["against"], governed[1], tiers.shares["against"])
+    saved = {}
+    if closely:
+        for what, (outcome, unit) in PER_CUSTOMER.items():
+            ours, theirs, again = (
+                found[name].totals.outcome(outcome) / unit for name in ("run", "against", "alone")
+            )
+            saved[what] = variance_reduction(ours, theirs, again)
+    return Comparison(market, rival, paired(found["run"], found["against"]), saved)
 
 
 def tier_shares(customers: Customers, tiers: int) -> NDArray[np.float64]:
@@ -140,3 +165,50 @@ def tier_shares(customers: Customers, tiers: int) -> NDArray[np.float64]:
     members = (account["enrolled"] > 0) & (account["closed"] == 0)
     counts = np.bincount(account["tier"][members], minlength=tiers)
     return np.asarray(counts / max(int(members.sum()), 1))
+
+
+class _TierShares:
+    """Shares of the tiers by week of the branches that are told of."""
+
+    def __init__(self, branches: Sequence[Branch], sides: dict[str, SimulateConfig]) -> None:
+        self._names = [branch.name for branch in branches]
+        self._tiers = {name: len(side.programme.tiers) for name, side in sides.items()}
+        self.shares: dict[str, list[NDArray[np.float64]]] = {name: [] for name in sides}
+
+    def watch(self, markets: Sequence[LoyaltyMarket]) -> None:
+        for name, market in zip(self._names, markets, strict=True):
+            if name in self.shares:
+                self.shares[name].append(tier_shares(market.customers, self._tiers[name]))
+
+
+def _governed(config: SimulateConfig) -> GovernedPolicy | None:
+    """The policy under its constraints, None where it makes no offers."""
+    if config.policy == "no_offers":
+        return None
+    policy = make_policy(config.policy, config, NoOffers())
+    return GovernedPolicy(policy, config.constraints, config.customers)
+
+
+def _interacting(world: World, offers: bool) -> bool:
+    """Do customers meet each other, or rivals who answer to the firm's offers?"""
+    answer = world.competitor.reaction * float(world.rules()["behaviour"]["competitor_reaction"][0])
+    return world.effective().network.kind != "none" or (offers and answer > 0)
+
+
+def _market_run(
+    config: SimulateConfig,
+    run: BranchRun,
+    governed: GovernedPolicy | None,
+    tiers: list[NDArray[np.float64]],
+) -> MarketRun:
+    frame = run.frame
+    if not config.programme.active:  # accounts stay enrolled, but in nothing
+        frame = frame.assign(members=0)
+    kpis = weekly_kpis(frame)
+    if config.programme.active and len(config.programme.tiers) > 1:
+        for tier, shares in zip(config.programme.tiers, np.array(tiers).T, strict=True):
+            kpis[f"tier_{tier.name}"] = shares
+    per_customer = {
+        what: run.totals.outcome(outcome) / unit for what, (outcome, unit) in PER_CUSTOMER.items()
+    }
+    return MarketRun(frame, kpis, per_customer, governed, run.starting["customers"])

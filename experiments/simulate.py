@@ -1,4 +1,4 @@
-"""A world and a programme without fit and training: KPIs over time, perhaps against another one.
+"""A world and a programme without fit and training: KPIs over time, perhaps against another side.
 
 In a notebook: ``simulate("world=coffee_shop", "programme=challenge", "against=points")``. The
 command writes the same to ``<runs_dir>/<name>/``.
@@ -7,19 +7,22 @@ command writes the same to ``<runs_dir>/<name>/``.
 import contextlib
 import dataclasses
 import datetime
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.config import SimulateConfig, compose_simulate, programme_against
+from experiments.config import SimulateConfig, compose_simulate, other_side
 from experiments.config_sources import places
 from experiments.console import Progress
-from experiments.market_run import PER_CUSTOMER, MarketRun, run_market
+from experiments.market_run import PER_CUSTOMER, Comparison, MarketRun, run_markets
 from experiments.model_card import assumptions
+from experiments.posterior_runs import Checkpoint, check_draws, uncertainty
 from experiments.run_directory import RunDirectory, plain_json, write_json
 from experiments.version import version
 from experiments.worlds import population_of
-from sim.metrics import paired_mean, period_kpis
+from sim.counterfactual import EFFECTS
+from sim.metrics import period_kpis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +43,7 @@ class Simulation:
         meanings, and under a programme with several tiers ``tier_<name>``, the share of members
         in each.
     against
-        The same under the programme it is compared with; None without one.
+        The same of the side it is compared with; None without one.
     summary
         Configuration, KPIs by period and paired differences: what summary.json holds.
     """
@@ -93,7 +96,8 @@ def run_simulate(config: SimulateConfig) -> Simulation:
     from experiments.report.simulation import render_simulation, summary_text
 
     with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
-        result = simulate_config(config, progress)
+        kept = Checkpoint.of(config)
+        result = simulate_config(config, progress, kept)
         with progress.stage("Write the report"):
             result.kpis.to_csv(run.path / "kpis.csv", index=False)
             if result.against is not None:
@@ -101,54 +105,66 @@ def run_simulate(config: SimulateConfig) -> Simulation:
             write_json(run.path / "summary.json", result.summary)
             page = render_simulation(result.summary, result.kpis, result.against)
             (run.path / "report.html").write_text(page, encoding="utf-8")
+    kept.delete()
     print(f"{summary_text(result.summary)}\nreport   {run.final}/report.html")
     return result
 
 
-def simulate_config(config: SimulateConfig, progress: Progress | None = None) -> Simulation:
-    """``simulate`` with a configuration that is composed already."""
+def simulate_config(
+    config: SimulateConfig, progress: Progress | None = None, kept: Checkpoint | None = None
+) -> Simulation:
+    """``simulate`` with a configuration that is composed already.
+
+    ``kept`` takes results of posterior draws, so that an interrupted run can go on.
+    """
     import numba
 
     if config.threads:
         numba.set_num_threads(min(config.threads, numba.config.NUMBA_NUM_THREADS))
     posterior = population_of(config)
-    other = programme_against(config)
-    sides = [config]
+    check_draws(config, posterior)
+    other = other_side(config)
     responses = [config.response.name]
     if other is not None:
-        sides.append(dataclasses.replace(config, programme=other))
-        # Where nothing moves anybody, the difference is what the programmes hand out.
+        # Where nothing moves anybody, the difference is what programmes and offers cost.
         responses = list(dict.fromkeys([*responses, "null"]))
-    weeks = (config.warmup_weeks + config.weeks) * len(sides)
-    runs: dict[str, list[MarketRun]] = {}
+    runs: dict[str, Comparison] = {}
     for response in responses:
         title = f"Simulate {config.world.name}, response {response}"
-        stage = progress.stage(title, weeks) if progress else contextlib.nullcontext(None)
-        with stage as tick:
-            runs[response] = [run_market(side, posterior, response, tick) for side in sides]
-    own, *others = runs[config.response.name]
-    rival = others[0] if others else None
-    summary = _facts(config) | {
+        with _stage(progress, title, config.warmup_weeks + config.weeks) as tick:
+            closely = response == config.response.name
+            runs[response] = run_markets(config, other, posterior, response, tick, closely=closely)
+    result = runs[config.response.name]
+    own, rival = result.run, result.against
+    summary = _facts(config, other) | {
         "starting_customers": own.starting,
         "points_per_member_and_week": _points_per_member(own),
         "subscription_fee": config.world.subscription.fee,
         "visits_have_baskets": posterior.spend_model != "none",
         "periods": _periods(own, rival),
         "differences": [
-            {"response": response, "rows": _difference(pair[0], pair[1])}
-            for response, pair in runs.items()
-            if len(pair) == 2
+            {"response": response, "rows": _difference(run)}
+            for response, run in runs.items()
+            if run.against is not None
         ],
+        "precision": _precision(result, config.customers),
+        "effects": _effects(result),
+        "uncertainty": None,
         "audit": _audit(own),
     }
+    if config.draws and other is not None:
+        summary["uncertainty"] = uncertainty(config, other, posterior, CONFIDENCE, progress, kept)
     return Simulation(own.kpis, rival.kpis if rival else None, plain_json(summary))
+
+
+def _stage(progress: Progress | None, title: str, total: int) -> Any:
+    return progress.stage(title, total) if progress else contextlib.nullcontext(None)
 
 
 # ---------------------------------------------------------------------------------- summary
 
 
-def _facts(config: SimulateConfig) -> dict[str, Any]:
-    other = programme_against(config)
+def _facts(config: SimulateConfig, other: SimulateConfig | None) -> dict[str, Any]:
     return {
         "name": config.name,
         "version": version(),
@@ -160,8 +176,9 @@ def _facts(config: SimulateConfig) -> dict[str, Any]:
         "response_statement": statement("response", config.response.name),
         "programme": dataclasses.asdict(config.programme),
         "programme_statement": statement("programme", config.programme.name),
-        "against": None if other is None else dataclasses.asdict(other),
+        "against": None if other is None else dataclasses.asdict(other.programme),
         "policy": config.policy,
+        "policy_against": None if other is None else other.policy,
         "posterior": config.posterior,
         "off": list(config.off),
         "customers": config.customers,
@@ -214,15 +231,58 @@ def _periods(run: MarketRun, rival: MarketRun | None) -> list[dict[str, Any]]:
     ]
 
 
-def _difference(run: MarketRun, rival: MarketRun) -> list[dict[str, Any]]:
+def _difference(result: Comparison) -> list[dict[str, Any]]:
     """Sums per customer of both sides and their paired difference: same customers, same luck."""
     rows = []
-    for name in PER_CUSTOMER:
-        ours, theirs = run.per_customer[name], rival.per_customer[name]
-        estimate = paired_mean(ours - theirs, CONFIDENCE)
+    assert result.against is not None
+    for what in PER_CUSTOMER:
+        ours, theirs = result.run.per_customer[what], result.against.per_customer[what]
         sides = {"run": float(ours.mean()), "against": float(theirs.mean())}
-        rows.append({"what": name, **sides, **estimate._asdict()})
+        rows.append({"what": what, **sides, **result.lift(what, confidence=CONFIDENCE)._asdict()})
     return rows
+
+
+def _precision(result: Comparison, customers: int) -> list[dict[str, Any]]:
+    """What common luck saves; see ``sim.uncertainty.variance_reduction``.
+
+    ``customers`` are those needed for the same precision on independent luck. ``exact``: the
+    difference is the same for every customer, so no number of customers would do.
+    """
+    rows = []
+    for what, saved in result.saved.items():
+        if saved.independent == 0:
+            continue
+        exact = saved.common == 0
+        rows.append(
+            {
+                "what": what,
+                "exact": exact,
+                "standard_error": math.sqrt(saved.common),
+                "standard_error_independent": math.sqrt(saved.independent),
+                "standard_error_different": math.sqrt(saved.different),
+                "factor": saved.factor,
+                "low": saved.independent_low,
+                "high": saved.independent_high,
+                "customers": None if exact else math.ceil(customers * saved.factor),
+                "different_factor": saved.different_factor,
+                "different_low": saved.different_low,
+                "different_high": saved.different_high,
+            }
+        )
+    return rows
+
+
+def _effects(result: Comparison) -> list[dict[str, Any]]:
+    """Total, direct and spill-over by outcome; empty where nobody answers to anybody."""
+    if result.pair is None or result.pair.direct is None:
+        return []
+    return [
+        {
+            "what": what,
+            **{effect: result.lift(what, effect, CONFIDENCE)._asdict() for effect in EFFECTS},
+        }
+        for what in PER_CUSTOMER
+    ]
 
 
 def _audit(run: MarketRun) -> Mapping[str, Any] | None:

@@ -30,13 +30,18 @@ def population_of(config: SimulateConfig) -> PosteriorLike:
     return config.world.population.posterior
 
 
-def build_world(config: Config, posterior: PosteriorLike, response: str) -> World:
-    """The market under one response world, by name."""
+def build_world(config: Config, posterior: PosteriorLike, response: str, draw: int = 0) -> World:
+    """The market under one response world, by name.
+
+    ``draw`` is the posterior draw that customers live by; what the firm believes of them stays
+    that of the mode, which is all that a firm would have fitted.
+    """
     world = config.world
     return World(
         response=response_world(config, response),
         dynamics=dynamics_from(
             posterior,
+            draw,
             close_account_probability=world.close_account_probability,
             join_hazard=world.join_hazard,
             category_shares=tuple(world.membership.category_shares.values()),
@@ -60,14 +65,26 @@ def week_of_year(start_day: int) -> int:
     return ((start_day - 1) // 7) % WEEKS_PER_YEAR
 
 
-def draw_customers(config: Config, posterior: PosteriorLike, role: SeedRole, n: int) -> Customers:
-    """Customers of a role (population, train or evaluate), disjoint from the others'."""
+def draw_customers(
+    config: Config,
+    posterior: PosteriorLike,
+    role: SeedRole,
+    n: int,
+    draw: int = 0,
+    cohort: int = 0,
+) -> Customers:
+    """Customers of a role (population, train or evaluate), disjoint from the others'.
+
+    ``draw`` is the posterior draw they are of; cohort 1 are the n customers after those of
+    cohort 0, and so on.
+    """
     return draw_population(
         posterior,
         n,
         derive_seed(config.seed, "population"),
         config.world.membership,
-        first_id=FIRST_ID[role],
+        first_id=FIRST_ID[role] + cohort * n,
+        draw=draw,
     )
 
 

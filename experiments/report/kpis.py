@@ -1,9 +1,10 @@
-"""KPIs of a simulation over time as small figures: this programme in blue, the other in grey."""
+"""KPIs of a simulation over time as small figures: this side in blue, the other in grey."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.report.figures import BLUE, GREY, INK, Figure, base_layout, label
+from experiments.report.simulation_words import names
 from experiments.report.wording import number_or_none, plain
 from sim.metrics import KPIS
 
@@ -40,7 +41,7 @@ _PANELS = (
         from_zero=False,
     ),
     Panel(
-        "Profit ahead of the other programme",
+        "Profit ahead of the other side",
         f"{_CURRENCY} per customer, cumulative",
         ("ahead",),
         "Same customers, same luck. Where the line still bends at the end, the horizon matters.",
@@ -179,11 +180,8 @@ def small_multiples(
 
 
 def programmes(summary: Summary) -> dict[str, str]:
-    """Names of the programmes with their colours."""
-    names = {label(plain(summary["programme"]["name"])): BLUE}
-    if summary.get("against"):
-        names[label(plain(summary["against"]["name"]))] = GREY
-    return names
+    """Names of the programmes or policies with their colours."""
+    return {label(name): colour for name, colour in zip(names(summary), (BLUE, GREY), strict=False)}
 
 
 def _tier_panels(kpis: "pd.DataFrame") -> list[Panel]:

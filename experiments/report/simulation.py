@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiments.report import document
+from experiments.report import document, simulation_draws, simulation_evidence
 from experiments.report import simulation_answer as answers
 from experiments.report import simulation_words as words
 from experiments.report.elements import (
@@ -65,6 +65,9 @@ def render_simulation(
     sections = (
         _answer(summary),
         _difference(summary),
+        simulation_evidence.effects(summary),
+        simulation_evidence.precision(summary),
+        simulation_draws.draws(summary),
         _programmes(summary),
         _by_period(summary),
         _over_time(summary, kpis, against),
@@ -122,6 +125,8 @@ def notebook_view(summary: Summary) -> str:
 
 def _header(summary: Summary) -> Markup:
     world, policy = plain(summary.get("world")), plain(summary.get("policy")).lower()
+    if words.by_policy(summary):
+        policy = " or ".join(name.lower() for name in words.names(summary))
     about = (
         f"{decimal(summary.get('customers'))} people of the world “{world}” over "
         f"{decimal(summary.get('weeks'))} weeks; "
@@ -164,7 +169,7 @@ def _difference(summary: Summary) -> Markup:
         "What the difference is made of",
         paragraph(
             "Sums over the whole run, per person, paired: the same customers with the same luck. "
-            "“If nothing moved anybody” leaves what the programmes hand out; the rest is reaction."
+            "“If nothing moved anybody” leaves what is handed out; the rest is reaction."
         ),
         table(
             f"{ours} against {theirs.lower()}, per person over "
@@ -184,7 +189,7 @@ def _difference(summary: Summary) -> Markup:
 def _programmes(summary: Summary) -> Markup:
     """The rules of each programme."""
     cards = []
-    for side in ("programme", "against"):
+    for side in ("programme",) if words.by_policy(summary) else ("programme", "against"):
         rules = summary.get(side)
         if not rules:
             continue

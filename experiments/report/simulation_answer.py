@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.report import simulation_draws, simulation_evidence
 from experiments.report.answer import Statement
-from experiments.report.simulation_words import Summary, names, period_name
+from experiments.report.simulation_words import Summary, by_policy, names, period_name
 from experiments.report.wording import (
     NOTHING,
     count_of,
@@ -56,9 +57,10 @@ def verdict(summary: Summary) -> str:
     """What the answer hinges on: the same customers if programmes moved nobody."""
     profits = _profits(summary)
     if not profits:
+        offers = "" if summary.get("policy") in (None, "no_offers") else " or against=no_offers"
         return (
             "What the programme adds cannot be told from one run. Name another to compare with, "
-            "e.g. against=no_programme: the same customers with the same luck."
+            f"e.g. against=no_programme{offers}: the same customers with the same luck."
         )
     null = [row for response, row in profits if response == "null"]
     if not null:
@@ -67,16 +69,18 @@ def verdict(summary: Summary) -> str:
     if len(profits) == 1:
         return (
             "In this response world nothing that the firm does changes behaviour: the difference "
-            "is what the programmes hand out."
+            f"is what the {'offers' if by_policy(summary) else 'programmes'} hand out."
         )
     if _sign(profits[0][1]) == _sign(null[0]):
         hinge = "the answer is the same with and without the assumed reactions"
     else:
         hinge = (
             "the answer rests on the assumed reactions, which no log has measured. A test in which "
-            "some customers get one programme and some the other would measure them"
+            f"some customers get one {'policy' if by_policy(summary) else 'programme'} and some "
+            "the other would measure them"
         )
-    return f"If programmes changed no behaviour, the difference would be {amount}: {hinge}."
+    what = "offers" if by_policy(summary) else "programmes"
+    return f"If {what} changed no behaviour, the difference would be {amount}: {hinge}."
 
 
 def findings(summary: Summary) -> list[Statement]:
@@ -86,7 +90,8 @@ def findings(summary: Summary) -> list[Statement]:
     found = [_reward_finding(summary), _breakage_finding(summary, last)]
     if len(periods) > 1:
         found += [_liability_finding(summary, first, last), _customers_finding(first, last)]
-    found.append(_audit_finding(summary))
+    found += simulation_evidence.statements(summary)
+    found += [simulation_draws.statement(summary), _audit_finding(summary)]
     return [statement for statement in found if statement is not None]
 
 
@@ -230,16 +235,18 @@ def cautions(summary: Summary) -> list[Statement]:
         result.append(
             Statement(
                 f"The {level} interval covers luck and customers, not assumptions.",
-                "Both programmes meet the same customers with the same luck, and customers count "
+                f"Both {'policies' if by_policy(summary) else 'programmes'} meet the same "
+                "customers with the same luck, and customers count "
                 "as independent; where they talk to each other they are not quite.",
             )
         )
-        result.append(
-            Statement(
-                "The same people are members of both.",
-                "Who is enrolled at the start does not depend on what the programme offers.",
+        if not by_policy(summary):
+            result.append(
+                Statement(
+                    "The same people are members of both.",
+                    "Who is enrolled at the start does not depend on what the programme offers.",
+                )
             )
-        )
     if not number_or_none(summary.get("warmup_weeks")):
         result.append(
             Statement(

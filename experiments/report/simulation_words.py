@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.report.wording import (
+    NOTHING,
     decimal,
     interval,
     number_or_none,
     part,
     percent,
     plain,
+    policy_name,
     rows,
     significant,
 )
@@ -82,10 +84,46 @@ def shown_kpis(summary: Summary) -> list[Kpi]:
     return [kpi for kpi in KPIS if any(number_or_none(side.get(kpi.name)) for side in sides)]
 
 
+def by_policy(summary: Summary) -> bool:
+    """Are two policies compared, rather than two programmes?"""
+    other = summary.get("policy_against")
+    return other is not None and other != summary.get("policy")
+
+
 def names(summary: Summary) -> list[str]:
-    """The programme, and the one it is compared with if there is one."""
+    """The programme or policy, and the one it is compared with if there is one."""
+    if by_policy(summary):
+        return [policy_name(summary.get(side)) for side in ("policy", "policy_against")]
     found = [part(summary, side).get("name") for side in ("programme", "against")]
     return [plain(name) for name in found if name]
+
+
+def what_name(what: object) -> str:
+    """An outcome per customer by itself: 'Cost of offers'."""
+    text = _WHATS.get(str(what), plain(what)).lstrip("−= ")
+    return text[:1].upper() + text[1:]
+
+
+def what_value(what: object, value: object, sign: bool = True) -> str:
+    """An outcome per customer, shares in percentage points."""
+    number = number_or_none(value)
+    if what == "still_there":
+        scaled = None if number is None else 100 * number
+        return f"{decimal(scaled, 2, sign=sign)} pp" if scaled is not None else NOTHING
+    return decimal(number, 2, sign=sign)
+
+
+def what_error(what: object, value: object) -> str:
+    """A standard error or deviation of an outcome per customer."""
+    number = number_or_none(value)
+    if number is None:
+        return NOTHING
+    return f"{significant(100 * number, 2)} pp" if what == "still_there" else significant(number, 2)
+
+
+def profit_row(found: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The row of profit among rows of outcomes."""
+    return next((row for row in found if row.get("what") == "profit"), None)
 
 
 def unpaid(summary: Summary, programme: Mapping[str, Any]) -> list[str]:

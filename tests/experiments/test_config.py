@@ -16,7 +16,7 @@ from experiments.config import (
     groups,
     load_option,
     options,
-    programme_against,
+    other_side,
     response_world,
 )
 from experiments.config_sources import APPLICATIONS
@@ -231,7 +231,7 @@ def test_a_simulation_needs_no_log() -> None:
         None,
         (),
     )
-    assert programme_against(config) is None
+    assert other_side(config) is None
 
 
 def test_a_simulation_takes_a_fitted_population_and_a_programme_to_compare_with(
@@ -241,16 +241,23 @@ def test_a_simulation_takes_a_fitted_population_and_a_programme_to_compare_with(
     Posterior(GROCERY.purchase_model, GROCERY.spend_model, GROCERY.parameters, {}).save(path)
     config = compose_simulate([f"posterior={path}", "against=no_programme", "policy=triggers"])
     assert config.posterior == str(path)
-    other = programme_against(config)
+    other = other_side(config)
     assert other is not None
-    assert other.name == "no_programme"
+    assert (other.programme.name, other.policy) == ("no_programme", "triggers")
 
 
 def test_a_changed_programme_is_compared_with_the_one_of_its_name() -> None:
     config = compose_simulate(["programme=tiered", "programme.breakage=0.5", "against=tiered"])
-    other = programme_against(config)
+    other = other_side(config)
     assert other is not None
-    assert (config.programme.breakage, other.breakage) == (0.5, 0.3)
+    assert (config.programme.breakage, other.programme.breakage) == (0.5, 0.3)
+
+
+def test_a_policy_to_compare_with_leaves_the_programme_as_it_is() -> None:
+    config = compose_simulate(["policy=triggers", "against=blanket", "programme.breakage=0.5"])
+    other = other_side(config)
+    assert other is not None
+    assert (other.policy, other.programme) == ("blanket", config.programme)
 
 
 @pytest.mark.parametrize("compose", [compose_demo, compose_simulate])

@@ -18,7 +18,7 @@ from agents.records import empty_customers
 from experiments import simulate as job
 from experiments.cli import main
 from experiments.config import compose_simulate
-from experiments.market_run import PER_CUSTOMER, run_market, tier_shares
+from experiments.market_run import PER_CUSTOMER, run_markets, tier_shares
 from experiments.report.kpis import panels, programmes
 from experiments.report.simulation import render_simulation, summary_text
 from experiments.report.simulation_answer import cautions, findings, headline, verdict
@@ -67,7 +67,7 @@ def test_the_other_programme_changes_no_digit_of_this_one(coffee):
 
 def test_the_paired_difference_is_that_of_the_weekly_totals(coffee):
     rows = rows_of(coffee, "literature")
-    assert tuple(rows) == PER_CUSTOMER
+    assert tuple(rows) == tuple(PER_CUSTOMER)
     for what in ("profit", "revenue", "margin", "reward_cost"):
         ahead = (coffee.kpis[what] - coffee.against[what]).sum() / 300
         assert rows[what]["mean"] == pytest.approx(ahead), what
@@ -90,7 +90,7 @@ def test_the_paired_difference_is_that_of_the_weekly_totals(coffee):
 )
 def test_what_customers_brought_adds_up_to_the_weekly_totals(choice):
     config = compose_simulate([*choice, "customers=300", "weeks=20"])
-    run = run_market(config, config.world.population.posterior, "literature")
+    run = run_markets(config, None, config.world.population.posterior, "literature").run
     for name in ("revenue", "margin", "offer_cost", "reward_cost", "profit"):
         total = run.kpis[name].sum()
         assert run.per_customer[name].sum() == pytest.approx(total), name
@@ -108,6 +108,102 @@ def test_where_nothing_moves_anybody_only_what_is_handed_out_differs(coffee):
     assert rows["profit"]["mean"] == pytest.approx(-given)
     assert given > 0
     assert rows_of(coffee, "literature")["purchases"]["mean"] != 0.0
+
+
+@pytest.fixture(scope="module")
+def triggers() -> Simulation:
+    """Two policies under one programme."""
+    return simulate("policy=triggers", "against=no_offers", "customers=300", "weeks=20")
+
+
+def test_a_policy_is_compared_with_another_under_the_same_programme(triggers):
+    alone = simulate("policy=triggers", "customers=300", "weeks=20")
+    pd.testing.assert_frame_equal(alone.kpis, triggers.kpis)
+    pd.testing.assert_frame_equal(
+        simulate("customers=300", "weeks=20").kpis, triggers.against, check_names=False
+    )
+    rows = rows_of(triggers, "literature")
+    assert rows["offer_cost"]["run"] > rows["offer_cost"]["against"] == 0
+    null = rows_of(triggers, "null")
+    assert null["purchases"]["mean"] == 0
+    cost = sum(null[what]["mean"] for what in ("offer_cost", "reward_cost", "liability_change"))
+    assert null["profit"]["mean"] == pytest.approx(-cost)
+    assert triggers.summary["effects"] == []  # nobody meets anybody in the grocery
+
+
+def test_two_policies_are_told_by_their_names(triggers):
+    head = headline(triggers.summary)
+    assert "triggers and no offers" in head or head.startswith("Triggers earns")
+    assert "offers changed no behaviour" in verdict(triggers.summary)
+    assert list(programmes(triggers.summary)) == ["Triggers", "No offers"]
+    assert "The same people are members of both." not in dict(cautions(triggers.summary))
+    page = render_simulation(triggers.summary, triggers.kpis, triggers.against)
+    assert "<h1>Triggers or no offers? A simulated grocery</h1>" in page
+    assert page.split('id="programmes"')[1].split("</section>")[0].count('class="card"') == 1
+
+
+def test_what_common_luck_saves_is_measured_on_independent_luck(coffee):
+    """The factor is that of arrays; the other side's second run is of replica 1."""
+    config = compose_simulate(COFFEE)
+    other = job.other_side(config)
+    posterior = config.world.population.posterior
+    result = run_markets(config, other, posterior, "literature", closely=True)
+    rows = {row["what"]: row for row in coffee.summary["precision"]}
+    run, against = result.run.per_customer["profit"], result.against.per_customer["profit"]
+    common = np.var(run - against, ddof=1) / 300
+    different = (np.var(run, ddof=1) + np.var(against, ddof=1)) / 300
+    profit = rows["profit"]
+    assert profit["standard_error"] == pytest.approx(common**0.5)
+    assert profit["standard_error_different"] == pytest.approx(different**0.5)
+    assert profit["different_factor"] == pytest.approx(different / common)
+    independent = profit["standard_error_independent"] ** 2
+    assert profit["factor"] == pytest.approx(independent / common)
+    assert 1 < profit["factor"] < profit["different_factor"]
+    assert profit["customers"] == int(np.ceil(300 * profit["factor"]))
+    width = rows_of(coffee, "literature")["profit"]
+    assert (width["high"] - width["low"]) / profit["standard_error"] == pytest.approx(
+        2 * 1.968, rel=1e-3
+    )
+    assert "offer_cost" not in rows  # nothing varies
+    assert all(row["factor"] is None and row["customers"] is None for row in rows.values()
+               if row["exact"])  # fmt: skip
+
+
+def test_direct_effect_and_spill_over_add_up_to_the_difference(coffee):
+    rows = rows_of(coffee, "literature")
+    for row in coffee.summary["effects"]:
+        total, direct, spill = (row[name] for name in ("total", "direct", "spillover"))
+        assert total["mean"] == pytest.approx(rows[row["what"]]["mean"])
+        assert direct["mean"] + spill["mean"] == pytest.approx(total["mean"])
+    assert {row["what"] for row in coffee.summary["effects"]} == set(PER_CUSTOMER)
+    spill = next(row for row in coffee.summary["effects"] if row["what"] == "purchases")
+    assert spill["spillover"]["mean"] > 0
+    silent = (*COFFEE, "off=[word_of_mouth]")
+    assert simulate(*silent).summary["effects"] == []  # nor do rivals answer where no offers are
+    offers = simulate(
+        "world=coffee_shop", "policy=blanket", "against=no_offers", *SMALL, "off=[word_of_mouth]"
+    )
+    assert offers.summary["effects"][0]["spillover"]["mean"] < 0  # rivals answer
+
+
+def test_page_and_console_say_through_whom_and_how_surely(coffee, triggers):
+    said = dict(findings(coffee.summary))
+    assert "comes on top through friends and rivals" in said["Through others."]
+    assert "times as many people without common luck" in said["What common luck saves."]
+    page = render_simulation(coffee.summary, coffee.kpis, coffee.against)
+    for section in ('id="effects"', 'id="precision"'):
+        assert section in page
+    assert 'id="uncertainty"' not in page
+    assert "Spill-over" in page
+    assert 'id="effects"' not in render_simulation(
+        triggers.summary, triggers.kpis, triggers.against
+    )
+    assert "Through others." not in dict(findings(triggers.summary))
+    exact = copy.deepcopy(coffee.summary)
+    for row in exact["precision"]:
+        row |= {"exact": True, "factor": None}
+    assert "no luck is left in it" in dict(findings(exact))["What common luck saves."]
+    assert "no luck left" in render_simulation(exact, coffee.kpis, coffee.against)
 
 
 def test_in_the_null_world_itself_it_is_run_once():
@@ -130,7 +226,7 @@ def test_offers_are_made_after_the_warm_up_and_under_constraints():
     assert run.summary["audit"]["violations"] == 0
     assert run.summary["audit"]["override_rate"] > 0
     config = compose_simulate(["customers=300", "weeks=1", "warmup_weeks=12", "policy=blanket"])
-    market = run_market(config, config.world.population.posterior, "literature")
+    market = run_markets(config, None, config.world.population.posterior, "literature").run
     assert market.governed is not None
     assert market.governed.audit.weeks == 1
     assert simulate("customers=300", "weeks=2").summary["audit"] is None
@@ -204,11 +300,11 @@ def test_the_console_says_the_answer_within_100_columns(coffee):
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     runs = tmp_path / "runs"
-    monkeypatch.setattr(job, "run_market", interrupted)
+    monkeypatch.setattr(job, "run_markets", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_simulate(compose_simulate([*COFFEE, f"runs_dir={runs}"]))
     assert not runs.exists()
@@ -219,6 +315,8 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     [
         (["simulate", "world=coffe_shop"], "did you mean 'coffee_shop'?"),
         (["simulate", "programme=points", "against=points"], "is the programme itself"),
+        (["simulate", "against=blankets"], "did you mean 'blanket'?"),
+        (["simulate", "policy=triggers", "against=triggers"], "is the policy itself"),
         (["simulate", "weeks=0"], "weeks=0 must be 1 to 520"),
         (["simulate", "policy=maskable_ppo"], "choose no_offers"),
         (["simulate", "seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2"),

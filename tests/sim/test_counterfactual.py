@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.network import word_of_mouth
-from agents.records import Customers
+from agents.records import Customers, empty_customers
 from agents.response import KindEffects, ResponseParameters
 from agents.rng import derive_seed
 from experiments.twins import (
@@ -20,7 +20,7 @@ from experiments.twins import (
     quiet_world,
     twins,
 )
-from sim.branch_totals import OUTCOMES, TOTALS
+from sim.branch_totals import OUTCOMES, TOTALS, RunningTotals
 from sim.counterfactual import (
     Branch,
     BranchRun,
@@ -97,6 +97,17 @@ def test_totals_of_customers_add_up_to_those_of_the_weeks(three) -> None:
         recent = run.kept["purchases"][-13:].sum(axis=0) > 0
         np.testing.assert_array_equal(run.totals.active, recent)
         assert recent.sum() < (run.kept["purchases"].sum(axis=0) > 0).sum()
+
+
+def test_active_is_who_bought_in_the_last_thirteen_weeks() -> None:
+    customers = empty_customers(3)
+    running = RunningTotals(3, 20)
+    for week in range(20):
+        customers.outcome["purchases"] = [week == 6, week == 7, week == 19]
+        running.add(customers.outcome)
+    totals = running.close(customers)
+    assert totals.purchases.tolist() == [1, 1, 1]
+    assert totals.active.tolist() == [False, True, True]
 
 
 def test_every_outcome_is_an_array_over_customers(three) -> None:

@@ -47,19 +47,21 @@ def lively(society: World) -> World:
     )
 
 
-def pair_of(world: World, control: World, customers, decider, weeks=WEEKS, **more) -> PairedRun:
-    branches = [Branch("control", control), Branch("treated", world, decider)]
+def pair_of(
+    world: World, control: World, customers, decider, weeks=WEEKS, against=None, **more
+) -> PairedRun:
+    branches = [Branch("control", control, against), Branch("treated", world, decider)]
     runs = run_branches(branches, customers, KEY, weeks, direct=("treated",), **more)
     return paired(runs[1], runs[0])
 
 
-def branched_alone(row, world, control, start, plan):
-    """Totals of one row that alone lives in ``world`` and gets offers, step by step.
+def branched_alone(row, world, control, start, plan, others_plan):
+    """Totals of one row that alone lives in ``world`` under ``plan``, step by step.
 
     Every week starts from the control market's rows, this one aside: whatever it told others is
     taken back.
     """
-    market = LoyaltyMarket(control, start.take(slice(None)), KEY)
+    market = LoyaltyMarket(control, start.take(slice(None)), KEY, decider=Planned(others_plan))
     mine = start.take(np.array([row]))
     running = RunningTotals(1, WEEKS)
     for week in range(WEEKS):
@@ -67,7 +69,8 @@ def branched_alone(row, world, control, start, plan):
         market.step()
         reaction = market.engine.rules["competitor"]
         engines = Engine(others, control.rules(), KEY), Engine(mine, world.rules(), KEY)
-        for engine, actions in zip(engines, (None, plan[week][[row]]), strict=True):
+        chosen = others_plan[week], plan[week][[row]]
+        for engine, actions in zip(engines, chosen, strict=True):
             engine.rules["competitor"] = reaction
             engine.advance(actions)
         running.add(mine.outcome)
@@ -77,24 +80,30 @@ def branched_alone(row, world, control, start, plan):
     return running.close(mine), mine
 
 
-@pytest.mark.parametrize("programme", ["same", "other"])
+def some_offers(n: int, seed: int) -> dict[int, np.ndarray]:
+    draws = np.random.default_rng(seed).integers(0, 40, (WEEKS, n))
+    return dict(enumerate(np.where(draws < 16, draws, 0)))
+
+
+@pytest.mark.parametrize("against", ["no offers", "offers", "another programme"])
 def test_one_pass_gives_what_branching_each_row_alone_gives_bit_for_bit(
-    lively, population, programme
+    lively, population, against
 ) -> None:
     n = 60
-    control = lively
-    if programme == "other":
+    control, others_plan = lively, dict.fromkeys(range(WEEKS), np.zeros(n, int))
+    if against == "another programme":
         control = lively._replace(programme=plain_programme(5, referral_points=3))
+    if against == "offers":  # which rivals answer
+        others_plan = some_offers(n, 6)
     start = population(n, prospects=0.3)
     start.account["enrolled"] |= start.state["prospect"] == 0
-    draws = np.random.default_rng(2).integers(0, 40, (WEEKS, n))
-    plan = dict(enumerate(np.where(draws < 16, draws, 0)))
-    pair = pair_of(lively, control, start, Planned(plan))
-    joined = run_branches([Branch("c", control)], start, KEY, WEEKS)[0].frame["referred"].sum()
-    assert joined >= 5
+    plan = some_offers(n, 2)
+    pair = pair_of(lively, control, start, Planned(plan), against=Planned(others_plan))
+    alone = Branch("control", control, Planned(others_plan))
+    assert run_branches([alone], start, KEY, WEEKS)[0].frame["referred"].sum() >= 5
     assert pair.direct is not None
     for row in range(n):
-        alone, _ = branched_alone(row, lively, control, start, plan)
+        alone, _ = branched_alone(row, lively, control, start, plan, others_plan)
         assert pair.direct.sums[row] == alone.sums[0], row
         for flag in ("alive", "active", "open"):
             assert getattr(pair.direct, flag)[row] == getattr(alone, flag)[0]
@@ -104,7 +113,8 @@ def test_one_pass_gives_what_branching_each_row_alone_gives_bit_for_bit(
         np.testing.assert_allclose(whole, pair.lift(name), atol=1e-9)
 
 
-def test_newcomers_who_come_anyway_are_credited_as_if_the_row_alone_were_branched() -> None:
+@pytest.mark.parametrize("driven", ["by the treatment", "by the control"])
+def test_newcomers_who_come_anyway_are_credited_as_if_the_row_alone_were_branched(driven) -> None:
     """Contact drives the second of three friends away; the first comes and credits who is left."""
     n = 6000
     place = np.arange(n) % 3
@@ -120,11 +130,14 @@ def test_newcomers_who_come_anyway_are_credited_as_if_the_row_alone_were_branche
     customers.state["buzz"] = place == 0
     customers.traits["hazard"] = np.where(place == 1, 0.05, 0.0)
     contacts = Planned({0: (place == 1) * EMAIL})
-    pair = pair_of(rules, rules, customers, contacts, 12, network=friends(n, 3))
+    deciders = (contacts, None) if driven == "by the treatment" else (None, contacts)
+    treated, against = deciders
+    pair = pair_of(rules, rules, customers, treated, 12, against=against, network=friends(n, 3))
+    sign = -1 if driven == "by the treatment" else 1
     direct, spill = (pair.lift("points_earned", effect) for effect in ("direct", "spillover"))
-    assert set(np.unique(direct[place == 1])) == {-70.0, 0.0}
+    assert set(np.unique(direct[place == 1])) == {0.0, 70.0 * sign}
     assert not direct[place == 2].any()  # whoever gets no offer has no direct effect
-    assert set(np.unique(spill[place == 2])) == {0.0, 70.0}
+    assert set(np.unique(spill[place == 2])) == {0.0, -70.0 * sign}
     np.testing.assert_array_equal(spill[place == 2], -direct[place == 1])
     assert not spill[place == 1].any()
     assert not pair.lift("points_earned")[place == 0].any()
@@ -133,8 +146,7 @@ def test_newcomers_who_come_anyway_are_credited_as_if_the_row_alone_were_branche
 def test_where_nobody_meets_anybody_direct_and_total_are_the_same_exactly(
     world, population
 ) -> None:
-    draws = np.random.default_rng(3).integers(0, 40, (WEEKS, 150))
-    plan = Planned(dict(enumerate(np.where(draws < 16, draws, 0))))
+    plan = Planned(some_offers(150, 3))
     pair = pair_of(world, world._replace(programme=plain_programme()), population(150), plan)
     for name in NAMES:
         np.testing.assert_array_equal(pair.lift(name, "direct"), pair.lift(name), name)
@@ -177,6 +189,21 @@ def test_rivals_who_answer_are_no_part_of_the_direct_effect() -> None:
     direct, spill = pair.lift("purchases", "direct"), pair.lift("purchases", "spillover")
     assert direct.mean() > LIMIT * direct.std() / np.sqrt(n)
     assert spill.mean() < -LIMIT * spill.std() / np.sqrt(n)
+
+
+def test_asking_for_direct_effects_changes_no_digit_of_the_branches(world, population) -> None:
+    """Rivals answer in the control only, so that their answer must not get into the other."""
+    control = world._replace(competitor=CompetitorParameters(reaction=1.0))
+    branches = [Branch("control", control, Planned(some_offers(80, 1))), Branch("treated", world)]
+    runs = [
+        run_branches(branches, population(80), KEY, WEEKS, direct=direct)
+        for direct in ((), ("treated",))
+    ]
+    for without, asked in zip(*runs, strict=True):
+        np.testing.assert_array_equal(without.totals.sums, asked.totals.sums)
+        assert without.frame.equals(asked.frame)
+    pair = paired(*runs[1][::-1])
+    assert pair.lift("purchases", "spillover").sum() > 0  # nobody answers in the treated market
 
 
 def test_values_of_actions_are_direct_effects(lively, population) -> None:

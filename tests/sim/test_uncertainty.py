@@ -69,7 +69,7 @@ def test_a_lift_that_is_the_same_for_all_cannot_be_matched() -> None:
     assert saved.common == 0.0
     assert saved.factor == saved.different_factor == math.inf
     assert saved.independent_low == saved.independent_high == math.inf
-    known = variance_reduction(np.full(3, 0.1), np.full(3, 0.3), np.full(3, 0.3))
+    known = variance_reduction(np.full(3, 0.1), np.full(3, 0.0), np.full(3, 0.0))
     assert known.common == known.independent == 0.0
     assert math.isnan(known.factor)
 

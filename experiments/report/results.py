@@ -95,6 +95,28 @@ def by_world(summary: Summary) -> Markup:
                 for world in answers.response_worlds(summary)
             )
         ),
+        paragraph(_common_luck(summary), class_="note"),
+    )
+
+
+def _common_luck(summary: Summary) -> str:
+    """What it is worth that all branches meet the same luck; empty where that is not known."""
+    found = []
+    for world in answers.response_worlds(summary):
+        factors = [
+            factor
+            for row in answers.world_rows(summary, world)
+            if (factor := number_or_none(row.get("variance_reduction"))) is not None
+        ]
+        if factors:
+            low, high = (decimal(float(f"{end:.2g}")) for end in (min(factors), max(factors)))
+            times = low if low == high else f"{low} to {high}"
+            found.append(f"{times} times as many customers in “{response_name(world)}”")
+    if not found:
+        return ""
+    return (
+        "Without common luck, policies on other draws for the same customers, intervals as narrow "
+        f"would take {join(found)} (variance-reduction factors, by policy in summary.json)."
     )
 
 

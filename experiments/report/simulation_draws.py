@@ -26,7 +26,6 @@ from experiments.report.wording import (
     part,
     percent,
     rows,
-    significant,
 )
 
 _BAND = "#e8f1f8"

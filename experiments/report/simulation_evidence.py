@@ -170,7 +170,7 @@ def precision(summary: Summary) -> Markup:
         paragraph(
             "Measured with one more run of the other side on independent luck. People count as "
             "independent. How individual luck is coupled between the sides is a choice of the "
-            "simulation (docs/contracts.md, §4): factors depend on it, mean differences do not.",
+            "simulation (docs/contracts.md, §10): factors depend on it, mean differences do not.",
             class_="note",
         ),
     )

@@ -105,6 +105,9 @@ def test_the_demo_leaves_report_summary_bundle_and_offers(runs):
     for row in summary["policies"]:
         if row["policy"] == "no_offers":
             assert row["incremental_margin_per_customer"] == row["cost"] == 0
+            assert row["variance_reduction"] is None
+        elif row["contacts_per_customer"] > 0:
+            assert row["variance_reduction"] > 1
         assert row["cost"] <= row["budget"]
         assert row["ci_low"] <= row["incremental_margin_per_customer"] <= row["ci_high"]
         assert row["cumulative"][-1] == pytest.approx(

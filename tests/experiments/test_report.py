@@ -542,3 +542,15 @@ def test_the_report_is_a_function_of_the_summary_alone(text: str) -> None:
 )
 def test_numbers_are_written_for_a_reader(written: str, expected: str) -> None:
     assert written == expected
+
+
+def test_the_worth_of_common_luck_is_told_where_it_is_known():
+    summary = sample_summary()
+    assert "common luck" not in render_report(summary)
+    for row, factor in zip(summary["policies"], [None, 2443.9, 5807.1, 857.4] * 3, strict=True):
+        row["variance_reduction"] = factor
+    text = render_report(summary)
+    assert "would take 860 to 5,800 times as many customers in “Literature effects”" in text
+    for row in summary["policies"]:
+        row["variance_reduction"] = None
+    assert "common luck" not in render_report(summary)

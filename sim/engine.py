@@ -1,4 +1,4 @@
-"""Parallel driver: every row of a cohort through ``step_customer``, with the same bits as Mesa."""
+"""Parallel driver: a cohort, block by block, through ``step_block``; the same bits as Mesa."""
 
 import numpy as np
 from numba import prange
@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
 from agents.records import EVENT, LOG, Customers
+from sim.block import BLOCK, WORK
 from sim.totals import CHUNK, N_SUMS, add_rows, n_chunks
-from sim.week import BLOCK, WORK, step_block
+from sim.week import step_block
 from sim.world import Rules
 
 

@@ -1,0 +1,224 @@
+"""What is drawn and computed for a whole block of customers alike, in loops that vectorise.
+
+``WORK`` is the space of one block: columns of ``BLOCK`` rows, small enough for the cache. Each
+loop is compiled apart and has no branches, so that the compiler turns it into vector
+instructions; what a loop cannot settle is left to the scalar rule, which gives the same bits.
+``sim.week`` says in which order they run.
+"""
+
+import numpy as np
+
+from agents.behaviour import drifted, realise
+from agents.compiled import block_kernel
+from agents.elementary import exp
+from agents.profile import loaded_prior, week_beliefs
+from agents.records import Field, record_dtype
+from agents.rng import (
+    BASKET,
+    CONTACT,
+    LOW_COUNTS,
+    MAX_RATE,
+    WEEK,
+    block,
+    gamma_attempt,
+    low_poisson,
+    normal,
+    uniform,
+    unit_lognormal,
+)
+
+BLOCK = 64
+_BASKETS = 4 * BLOCK
+_AT_ONCE = 4
+
+_ROW, _BASKET = (BLOCK,), (_BASKETS,)
+WORK = record_dtype(
+    (
+        Field("lives", "i8", _ROW, "flag", "a customer who is there when the week begins"),
+        Field("customer", "u8", _ROW, "", "id"),
+        Field("week", "u8", _ROW, "week", "clock"),
+        Field("replica", "u8", _ROW, "", "of the luck"),
+        Field("count_word", "u8", _ROW, "", "WEEK block, word 0"),
+        Field("death_word", "u8", _ROW, "", "WEEK block, word 1"),
+        Field("drift_word", "u8", _ROW, "", "WEEK block, word 2"),
+        Field("redeem_word", "u8", _ROW, "", "WEEK block, word 3"),
+        Field("log_rate", "f8", _ROW, "log 1/week", "purchase rate"),
+        Field("log_hazard", "f8", _ROW, "log", "factor on the dropout hazard"),
+        Field("rate", "f8", _ROW, "1/week", "purchase rate"),
+        Field("hazard", "f8", _ROW, "1/week", "dropout hazard"),
+        Field("spend", "f8", _ROW, "minor units", "mean basket"),
+        Field("fraction", "f8", _ROW, "share", "of the week lived through"),
+        Field("purchases", "i8", _ROW, "purchases", "of the week"),
+        Field("unsettled", "i8", _ROW, "flag", "may die this week, or buys often"),
+        Field("listed", "i8", _ROW, "purchases", "on the list of baskets"),
+        Field("spend_shape", "f8", _ROW, "", "gamma shape of baskets, or log sd"),
+        Field("drift", "f8", _ROW, "log", "deviation of the log rate"),
+        Field("odds", "f8", _ROW, "odds", "of having left, as the firm sees it"),
+        Field("count", "f8", _ROW, "purchases", "effective repeats"),
+        Field("spent", "f8", _ROW, "weeks", "effective exposure"),
+        Field("age", "f8", _ROW, "weeks", "since joining"),
+        Field("bought", "f8", _ROW, "purchases", "events of the week"),
+        Field("begin", "f8", _ROW, "share", "of the week before joining"),
+        Field("last", "f8", _ROW, "share", "of the week before the last purchase"),
+        Field("exposure", "f8", _ROW, "factor", "season's, on the purchase rate"),
+        Field("basket_row", "u8", _BASKET, "", "row of the block"),
+        Field("basket_customer", "u8", _BASKET, "", "id"),
+        Field("basket_week", "u8", _BASKET, "week", "clock"),
+        Field("basket_replica", "u8", _BASKET, "", "of the luck"),
+        Field("basket_shape", "f8", _BASKET, "", "gamma shape, or log sd"),
+        Field("basket_index", "u8", _BASKET, "", "of the purchase in its week"),
+        Field("of_year", "i8", _ROW, "week", "of the year"),
+        Field("offer_row", "i8", _ROW, "", "row of an open offer"),
+        Field("contact_row", "i8", _ROW, "", "row of a contact"),
+        Field("contact_customer", "u8", _ROW, "", "id"),
+        Field("contact_week", "u8", _ROW, "week", "clock"),
+        Field("contact_replica", "u8", _ROW, "", "of the luck"),
+        Field("attending", "f8", _ROW, "", "uniform, decides on attention"),
+        Field("intending", "f8", _ROW, "", "uniform, decides on the intention to redeem"),
+        Field("opting_out", "f8", _ROW, "", "uniform, decides on leaving the channel"),
+        Field("within", "f8", _BASKET, "share", "of the time lived through"),
+        Field("normal", "f8", _BASKET, "", "standard normal of the draw"),
+        Field("uniform", "f8", _BASKET, "", "decides whether a gamma draw is accepted"),
+        Field("draw", "f8", _BASKET, "", "basket over its mean"),
+        Field("drawn", "i8", _BASKET, "flag", "the draw holds"),
+    )
+)
+
+
+@block_kernel
+def address(traits, state, top, n, work):  # type: ignore[no-untyped-def]
+    """What the rows' draws depend on, and their fixed traits."""
+    for i in range(n):
+        row = np.uint64(top + i)
+        one = traits[row]
+        work.customer[i] = one.id
+        work.hazard[i] = one.hazard
+        work.spend_shape[i] = one.spend_shape
+        work.week[i] = state[row].week
+        work.replica[i] = state[row].replica
+
+
+@block_kernel
+def draw_week(work, n, key):  # type: ignore[no-untyped-def]
+    """The week's four words of every row."""
+    for i in range(n):
+        words = block(key, work.customer[i], work.week[i], WEEK, 0, work.replica[i])
+        work.count_word[i] = words[0]
+        work.death_word[i] = words[1]
+        work.drift_word[i] = words[2]
+        work.redeem_word[i] = words[3]
+
+
+@block_kernel
+def draw_contacts(work, n, key):  # type: ignore[no-untyped-def]
+    """Luck of the contacts on the list."""
+    for k in range(n):
+        words = block(
+            key, work.contact_customer[k], work.contact_week[k], CONTACT, 0,
+            work.contact_replica[k],
+        )  # fmt: skip
+        work.attending[k] = uniform(words[0])
+        work.intending[k] = uniform(words[1])
+        work.opting_out[k] = uniform(words[2])
+
+
+@block_kernel
+def count_purchases(work, n):  # type: ignore[no-untyped-def]
+    """Rates from their logarithms, then purchases of those who survive the week and buy less
+    than ``LOW_COUNTS`` times; the others are left to ``settle_counts``.
+    """
+    for i in range(n):
+        rate = min(exp(work.log_rate[i]), MAX_RATE)
+        hazard = work.hazard[i] * exp(work.log_hazard[i])
+        count = low_poisson(rate, work.count_word[i])
+        may_die = uniform(work.death_word[i]) < hazard
+        work.rate[i] = rate
+        work.hazard[i] = hazard
+        work.fraction[i] = 1.0
+        work.purchases[i] = count * work.lives[i]
+        work.unsettled[i] = ((count == LOW_COUNTS) | may_die) & (work.lives[i] != 0)
+
+
+@block_kernel
+def settle_counts(work, n):  # type: ignore[no-untyped-def]
+    """Purchases of those who may die this week or buy often."""
+    for i in range(n):
+        if work.unsettled[i]:
+            realised = realise(work.rate[i], work.hazard[i], work.count_word[i], work.death_word[i])
+            work.purchases[i] = realised.purchases
+            work.fraction[i] = realised.alive_fraction
+
+
+@block_kernel
+def list_baskets(work, n):  # type: ignore[no-untyped-def]
+    """Put the block's baskets on the list, row by row; returns its length."""
+    listed = 0
+    for i in range(n):
+        purchases = work.purchases[i]
+        if listed + max(purchases, _AT_ONCE) > _BASKETS:
+            break
+        # The first few at once, so that most rows need no loop; the next row overwrites.
+        for index in range(_AT_ONCE):
+            work.basket_row[listed + index] = i
+            work.basket_index[listed + index] = index
+        for index in range(_AT_ONCE, purchases):
+            work.basket_row[listed + index] = i
+            work.basket_index[listed + index] = index
+        listed += purchases
+        work.listed[i] = purchases
+    for k in range(listed):
+        i = work.basket_row[k]
+        work.basket_customer[k] = work.customer[i]
+        work.basket_week[k] = work.week[i]
+        work.basket_replica[k] = work.replica[i]
+        work.basket_shape[k] = work.spend_shape[i]
+    return listed
+
+
+@block_kernel
+def draw_baskets(work, n, key):  # type: ignore[no-untyped-def]
+    """Times and normals of the baskets on the list."""
+    for k in range(n):
+        words = block(
+            key, work.basket_customer[k], work.basket_week[k], BASKET, work.basket_index[k],
+            work.basket_replica[k],
+        )  # fmt: skip
+        work.within[k] = uniform(words[0])
+        work.normal[k] = normal(words[2])
+        work.uniform[k] = uniform(words[3])
+
+
+@block_kernel
+def draw_gamma(work, n):  # type: ignore[no-untyped-def]
+    """Unit-mean gamma draws; those that need a second attempt are marked as not drawn."""
+    for k in range(n):
+        shape = work.basket_shape[k]
+        draw, accepted = gamma_attempt(shape, work.normal[k], work.uniform[k])
+        work.draw[k] = draw
+        work.drawn[k] = accepted & (shape >= 1.0)
+
+
+@block_kernel
+def draw_lognormal(work, n):  # type: ignore[no-untyped-def]
+    """Unit-mean lognormal draws."""
+    for k in range(n):
+        work.draw[k] = unit_lognormal(work.basket_shape[k], work.normal[k])
+        work.drawn[k] = 1
+
+
+@block_kernel
+def drift_and_beliefs(work, n, behaviour, filter):  # type: ignore[no-untyped-def]
+    """The week's end for every row: drift of the rate, and what the firm believes."""
+    keep, step = behaviour.drift_keep, behaviour.drift_step
+    prior = loaded_prior(filter)
+    for i in range(n):
+        work.drift[i] = drifted(work.drift[i], keep, step, work.drift_word[i])
+    for i in range(n):
+        odds, count, spent, age = week_beliefs(
+            work.odds[i], work.count[i], work.spent[i], work.age[i], work.bought[i],
+            work.begin[i], work.last[i], work.exposure[i], prior,
+        )  # fmt: skip
+        work.odds[i] = odds
+        work.count[i] = count
+        work.spent[i] = spent
+        work.age[i] = age

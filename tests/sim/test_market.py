@@ -7,6 +7,7 @@ import weakref
 from pathlib import Path
 
 import mesa
+import numba
 import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
@@ -15,6 +16,7 @@ from agents.customer import CustomerAgent
 from agents.records import ACCOUNT, PROFILE, STATE, TRAITS
 from agents.rng import derive_seed
 from sim.market import FirmView, LoyaltyMarket
+from sim.metrics import weekly_kpis
 from sim.totals import STOCKS, WeekTotals
 from sim.world import World
 
@@ -248,3 +250,19 @@ def test_the_sums_of_a_week_are_those_of_the_rows(world: World, population) -> N
             "members": (here & (account["enrolled"] > 0)).sum(),
             "consenting": (here & account["consent"].any(axis=1)).sum(),
         }
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
+def test_threads_change_no_digit_of_any_kpi(society: World, population) -> None:
+    frames = []
+    for threads in (1, 2):
+        numba.set_num_threads(threads)
+        try:
+            market = LoyaltyMarket(
+                society, population(9000, prospects=0.2), KEY, decider=Always(np.arange(9000) % 4)
+            )
+            market.advance(15)
+        finally:
+            numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        frames.append(weekly_kpis(market.datacollector.get_model_vars_dataframe()))
+    assert_frame_equal(*frames, check_exact=True)

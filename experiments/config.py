@@ -47,6 +47,7 @@ __all__ = [
     "load_option",
     "options",
     "other_side",
+    "programme_against",
     "response_world",
     "validate",
 ]
@@ -102,6 +103,14 @@ def response_world(config: Config, name: str) -> ResponseParameters:
     return world
 
 
+def programme_against(config: SimulateConfig) -> ProgrammeParameters | None:
+    """The programme that ``against`` names, None where it names none."""
+    if config.against not in options("programme"):
+        return None
+    programme: ProgrammeParameters = load_option("programme", config.against)
+    return programme
+
+
 def other_side(config: SimulateConfig) -> SimulateConfig | None:
     """What a simulation is compared with: the same under the programme or policy ``against``.
 
@@ -109,8 +118,8 @@ def other_side(config: SimulateConfig) -> SimulateConfig | None:
     """
     if config.against is None:
         return None
-    if config.against in options("programme"):
-        programme: ProgrammeParameters = load_option("programme", config.against)
+    programme = programme_against(config)
+    if programme is not None:
         return dataclasses.replace(config, programme=programme)
     return dataclasses.replace(config, policy=typing.cast(Rule, config.against))
 
@@ -209,7 +218,7 @@ def _validate_simulate(config: SimulateConfig) -> None:
         other = other_side(config)
         assert other is not None
         if (other.programme, other.policy) == (config.programme, config.policy):
-            what = "programme" if config.against in options("programme") else "policy"
+            what = "policy" if programme_against(config) is None else "programme"
             raise InputError(f"against={config.against} is the {what} itself: name another one")
     _validate_draws(config)
 

@@ -159,6 +159,16 @@ def run_markets(
     return Comparison(market, rival, paired(found["run"], found["against"]), saved)
 
 
+def run_market(
+    config: SimulateConfig,
+    posterior: PosteriorLike,
+    response: str,
+    tell: Callable[[], None] | None = None,
+) -> MarketRun:
+    """One side alone; see ``run_markets``."""
+    return run_markets(config, None, posterior, response, tell).run
+
+
 def tier_shares(customers: Customers, tiers: int) -> NDArray[np.float64]:
     """Share of members with an open account in each tier; zeros without members."""
     account = customers.account

@@ -18,7 +18,7 @@ from agents.records import empty_customers
 from experiments import simulate as job
 from experiments.cli import main
 from experiments.config import compose_simulate
-from experiments.market_run import PER_CUSTOMER, run_markets, tier_shares
+from experiments.market_run import PER_CUSTOMER, run_market, run_markets, tier_shares
 from experiments.report.kpis import panels, programmes
 from experiments.report.simulation import render_simulation, summary_text
 from experiments.report.simulation_answer import cautions, findings, headline, verdict
@@ -90,7 +90,7 @@ def test_the_paired_difference_is_that_of_the_weekly_totals(coffee):
 )
 def test_what_customers_brought_adds_up_to_the_weekly_totals(choice):
     config = compose_simulate([*choice, "customers=300", "weeks=20"])
-    run = run_markets(config, None, config.world.population.posterior, "literature").run
+    run = run_market(config, config.world.population.posterior, "literature")
     for name in ("revenue", "margin", "offer_cost", "reward_cost", "profit"):
         total = run.kpis[name].sum()
         assert run.per_customer[name].sum() == pytest.approx(total), name
@@ -226,7 +226,7 @@ def test_offers_are_made_after_the_warm_up_and_under_constraints():
     assert run.summary["audit"]["violations"] == 0
     assert run.summary["audit"]["override_rate"] > 0
     config = compose_simulate(["customers=300", "weeks=1", "warmup_weeks=12", "policy=blanket"])
-    market = run_markets(config, None, config.world.population.posterior, "literature").run
+    market = run_market(config, config.world.population.posterior, "literature")
     assert market.governed is not None
     assert market.governed.audit.weeks == 1
     assert simulate("customers=300", "weeks=2").summary["audit"] is None

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from agents.compiled import kernel, parallel_kernel
 from agents.records import EVENT, LOG, Customers
 from sim.block import BLOCK, WORK
-from sim.totals import CHUNK, N_SUMS, add_rows, n_chunks
+from sim.totals import N_SUMS, add_rows, chunks
 from sim.week import step_block
 from sim.world import Rules
 
@@ -24,20 +24,20 @@ def advance_row(traits, state, account, profile, outcome, log, actions, rules, k
 
 @parallel_kernel
 def advance_rows(  # type: ignore[no-untyped-def]
-    traits, state, account, profile, outcome, log, actions, rules, key, sums
+    traits, state, account, profile, outcome, log, actions, rules, key, rows, sums
 ):
     """Advance all rows by as many weeks as ``sums`` has room for, on numba's threads.
 
     A block of rows lives through all weeks before the next one does, so that it stays in cache.
-    ``sums`` has shape (chunks, weeks, N_SUMS), or (…, 0) where nobody wants them.
+    ``sums`` has shape (chunks of ``rows`` rows, weeks, N_SUMS), or (…, 0) where nobody wants them.
     """
     n = traits.shape[0]
     weeks = sums.shape[1]
     counting = sums.shape[2] > 0
     for chunk in prange(sums.shape[0]):
         work = np.empty(1, WORK)
-        first = np.int64(chunk) * CHUNK
-        last = min(first + CHUNK, n)
+        first = np.int64(chunk) * rows
+        last = min(first + rows, n)
         for top in range(first, last, BLOCK):
             size = min(BLOCK, last - top)
             for week in range(weeks):
@@ -149,8 +149,9 @@ class Engine:
         return self._run(chosen, weeks, N_SUMS)
 
     def _run(self, actions: NDArray[np.uint8], weeks: int, columns: int) -> NDArray[np.int64]:
-        sums = np.zeros((n_chunks(self.customers.n), weeks, columns), np.int64)
-        advance_rows(*self.customers, self.log.rows, actions, self.rules, self.key, sums)
+        number, rows = chunks(self.customers.n)
+        sums = np.zeros((number, weeks, columns), np.int64)
+        advance_rows(*self.customers, self.log.rows, actions, self.rules, self.key, rows, sums)
         return np.asarray(sums.sum(axis=0))
 
     def advance_one(self, row: int, actions: NDArray[np.uint8]) -> None:

@@ -153,7 +153,7 @@ class LoyaltyMarket(mesa.Model):
         if mode == "agents":
             self.customer_agents  # noqa: B018 - registers the agents
         fields = tuple(WeekTotals.__dataclass_fields__)
-        self._own_collector = self.datacollector = mesa.DataCollector(
+        self.datacollector = mesa.DataCollector(
             model_reporters={
                 "week": "week",
                 **{name: (lambda m, name=name: getattr(m.totals, name)) for name in fields},
@@ -164,6 +164,8 @@ class LoyaltyMarket(mesa.Model):
                 **{name: (lambda m, name=name: m.stocks[name]) for name in STOCKS},
             }
         )
+        self._own_collector = self.datacollector
+        self._own_reporters = dict(self.datacollector.model_reporters)
 
     @property
     def customers(self) -> Customers:
@@ -229,10 +231,12 @@ class LoyaltyMarket(mesa.Model):
         return (
             self.mode == "engine"
             and type(self).step is LoyaltyMarket.step
+            and type(self.firm).step is FirmAgent.step
             and self.firm.decider is None
             and self.network is None
             and not self.competitor.answers
             and collector is self._own_collector
+            and collector.model_reporters == self._own_reporters
             and not collector.agent_reporters
             and not collector.agenttype_reporters
             and not self.engine.log.recording
@@ -243,7 +247,14 @@ class LoyaltyMarket(mesa.Model):
 
         Where the market is ``undisturbed`` each customer lives through all of them before the
         next one does, which is faster.
+
+        Raises
+        ------
+        ValueError
+            For a negative number of weeks.
         """
+        if weeks < 0:
+            raise ValueError(f"weeks={weeks} must be at least 0")
         if not self.undisturbed:
             for _ in range(weeks):
                 self.step()

@@ -3,15 +3,18 @@
 import math
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numba import literal_unroll, prange
 from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
 from agents.records import Customers
+from sim.block import BLOCK
 from sim.ledger import CASH, profit
 
-CHUNK = 4096  # rows whose sums one thread makes at a time
+_MOST_ROWS = 4096  # of a chunk
+_TASKS = 8  # chunks a thread, so that none waits long for another
 
 
 @dataclass(frozen=True)
@@ -126,22 +129,28 @@ def add_rows(state, account, outcome, top, end, sums):  # type: ignore[no-untype
 
 
 @parallel_kernel
-def _add_chunks(state, account, outcome, sums):  # type: ignore[no-untyped-def]
+def _add_chunks(state, account, outcome, rows, sums):  # type: ignore[no-untyped-def]
     n = outcome.shape[0]
     for chunk in prange(sums.shape[0]):
-        top = np.int64(chunk) * CHUNK
-        add_rows(state, account, outcome, top, min(top + CHUNK, n), sums[chunk])
+        top = np.int64(chunk) * rows
+        add_rows(state, account, outcome, top, min(top + rows, n), sums[chunk])
 
 
-def n_chunks(n: int) -> int:
-    """Chunks of ``CHUNK`` rows, at least one."""
-    return max(1, -(-n // CHUNK))
+def chunks(n: int) -> tuple[int, int]:
+    """Number of chunks that ``n`` rows are shared out in, and rows of each: whole blocks.
+
+    Integer sums do not depend on it.
+    """
+    share = -(-n // (_TASKS * numba.get_num_threads()))
+    rows = min(max(-(-share // BLOCK), 1) * BLOCK, _MOST_ROWS)
+    return max(-(-n // rows), 1), rows
 
 
 def week_sums(customers: Customers) -> NDArray[np.int64]:
     """Sums over the cohort as it stands after a week, shape (N_SUMS,)."""
-    sums = np.zeros((n_chunks(customers.n), N_SUMS), np.int64)
-    _add_chunks(customers.state, customers.account, customers.outcome, sums)
+    number, rows = chunks(customers.n)
+    sums = np.zeros((number, N_SUMS), np.int64)
+    _add_chunks(customers.state, customers.account, customers.outcome, rows, sums)
     return np.asarray(sums.sum(axis=0))
 
 

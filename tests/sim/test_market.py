@@ -232,6 +232,41 @@ def test_another_collector_sees_every_week(world: World, population) -> None:
     assert weekly.nunique() > 1
 
 
+def test_a_reporter_added_to_the_collector_sees_every_week(world: World, population) -> None:
+    ours, theirs = (LoyaltyMarket(world, population(40), KEY) for _ in range(2))
+    for market in (ours, theirs):
+        market.datacollector._new_model_reporter(
+            "mine", lambda m: int(m.customers.outcome["purchases"].sum())
+        )
+    ours.advance(6)
+    for _ in range(6):
+        theirs.step()
+    same_run(ours, theirs)
+
+
+def test_fewer_than_no_weeks_are_refused(world: World, population) -> None:
+    with pytest.raises(ValueError, match="weeks=-1 must be at least 0"):
+        LoyaltyMarket(world, population(2), KEY).advance(-1)
+
+
+def test_more_baskets_than_a_block_lists_give_the_bits_of_single_customers(
+    world: World, population
+) -> None:
+    """Blocks of 64 list some 250 baskets; what is over is drawn one by one."""
+    busy = [population(130) for _ in range(2)]
+    for customers in busy:
+        customers.traits["log_rate"] = np.log(np.linspace(0.1, 30, 130)[::-1])
+        customers.traits["spend_shape"][::3] = 0.4
+    markets = [
+        LoyaltyMarket(world, customers, KEY, mode=mode, decider=Always(np.arange(130) % 4))
+        for customers, mode in zip(busy, ("engine", "agents"), strict=True)
+    ]
+    for market in markets:
+        market.advance(4)
+    assert markets[0].customers.outcome["purchases"][:64].sum() > 4 * 64
+    same_run(*markets)
+
+
 def test_the_sums_of_a_week_are_those_of_the_rows(world: World, population) -> None:
     market = LoyaltyMarket(world, population(5000), KEY, decider=Always(np.arange(5000) % 4))
     for _ in range(6):

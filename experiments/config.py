@@ -25,6 +25,7 @@ from experiments.config_schema import (
     Config,
     DemoConfig,
     Rule,
+    SensitivityConfig,
     SimulateConfig,
     WorldConfig,
 )
@@ -37,11 +38,13 @@ __all__ = [
     "Columns",
     "Config",
     "DemoConfig",
+    "SensitivityConfig",
     "SimulateConfig",
     "WorldConfig",
     "build",
     "compose_demo",
     "compose_mapping",
+    "compose_sensitivity",
     "compose_simulate",
     "groups",
     "load_option",
@@ -52,7 +55,11 @@ __all__ = [
     "validate",
 ]
 
-_SCHEMA: dict[str, Any] = {"demo": DemoConfig, "simulate": SimulateConfig}
+_SCHEMA: dict[str, Any] = {
+    "demo": DemoConfig,
+    "simulate": SimulateConfig,
+    "sensitivity": SensitivityConfig,
+}
 
 
 def compose_demo(overrides: Sequence[str] = ()) -> DemoConfig:
@@ -76,6 +83,18 @@ def compose_simulate(overrides: Sequence[str] = ()) -> SimulateConfig:
         Unknown option or key, wrong type, value out of range: one line.
     """
     config: SimulateConfig = _composed("simulate", overrides)
+    return config
+
+
+def compose_sensitivity(overrides: Sequence[str] = ()) -> SensitivityConfig:
+    """Compose conf/sensitivity.yaml with overrides (``world=boutique``, ``only=[membership]``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: SensitivityConfig = _composed("sensitivity", overrides)
     return config
 
 

@@ -6,7 +6,7 @@ here are the others, and the applications that join them (``DemoConfig``, ``Simu
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -295,6 +295,80 @@ class SimulateConfig(_Application):
             most = 10**9 // self.customers  # ids of a role (experiments.worlds.FIRST_ID)
             allowed = f"at most {most} with so many customers"
             _check(self.replicas <= most, "replicas", self.replicas, allowed)
+
+
+Status = Literal["A", "V", "M"]
+
+
+@dataclass(frozen=True)
+class AssumptionConfig:
+    """An assumption beyond the table of behaviour, or what some worlds say of a row of it.
+
+    ``worlds`` names those it holds in (none: all); what is None or empty is as the table has it.
+    ``along`` are keys that move with it, each by a power of its ratio to the default.
+    """
+
+    key: str
+    worlds: tuple[str, ...] = ()
+    range: tuple[float, float] | None = None
+    status: Status = "A"
+    mechanism: str = ""
+    unit: str = ""
+    source: str = ""
+    meaning: str = ""
+    along: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SensitivityConfig(SimulateConfig):
+    """A simulation's question, and how its answer is probed.
+
+    The first of ``kpis`` is the answer. ``trajectories`` and ``levels`` are Morris's, ``samples``
+    is Sobol's N, ``draws`` the size of the Latin hypercube over all assumptions. Every set of
+    values meets the same ``cohorts`` of ``customers`` each, the defaults ``luck_cohorts``. Sobol
+    takes the strongest assumptions that have the share ``cover`` of all squared effects, ``most``
+    at most; ``swings`` assumptions are moved to either end by themselves.
+    """
+
+    kpis: tuple[str, ...]
+    status: tuple[Status, ...]
+    only: tuple[str, ...]
+    ranges: dict[str, tuple[float, float]] | None
+    cohorts: int
+    luck_cohorts: int
+    trajectories: int
+    levels: int
+    draws: int
+    cover: float
+    most: int
+    samples: int
+    swings: int
+    assumptions: tuple[AssumptionConfig, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("kpis", "status"):
+            values = getattr(self, name)
+            _check(len(values) > 0, name, list(values), "one name or more")
+            _check(len(set(values)) == len(values), name, list(values), "names without repetition")
+        for name, least, greatest in (
+            ("cohorts", 2, 100),
+            ("luck_cohorts", 3, 1000),
+            ("trajectories", 2, 10_000),
+            ("draws", 2, 1_000_000),
+            ("most", 1, 50),
+            ("swings", 0, 200),
+        ):
+            value = getattr(self, name)
+            _check(least <= value <= greatest, name, value, f"{least:,} to {greatest:,}")
+        _check(
+            2 <= self.levels <= 64 and self.levels % 2 == 0, "levels", self.levels, "even, 2 to 64"
+        )
+        _check(0 < self.cover <= 1, "cover", self.cover, "above 0, at most 1")
+        n = self.samples
+        _check(2 <= n <= 2**20 and n & (n - 1) == 0, "samples", n, "a power of 2, 2 to 1,048,576")
+        for key, (low, high) in (self.ranges or {}).items():
+            _check(low < high, f"ranges.{key}", [low, high], "a low and a higher end")
 
 
 Config = DemoConfig | SimulateConfig

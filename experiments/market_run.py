@@ -45,9 +45,9 @@ class MarketRun(NamedTuple):
     ----------
     frame
         Totals by week, as the market's data collector has them.
-    kpis
-        ``week``, the columns of ``sim.metrics.KPIS`` and, under a programme with several tiers,
-        ``tier_<name>``: the share of members in each.
+    tiers
+        Share of members in each tier by week, shape (weeks,) by name; none under a programme with
+        a single tier.
     per_customer
         ``PER_CUSTOMER`` by name, shape (n,), money in currency units; prospects are among them,
         with zeros until they join.
@@ -58,10 +58,16 @@ class MarketRun(NamedTuple):
     """
 
     frame: "pd.DataFrame"
-    kpis: "pd.DataFrame"
+    tiers: dict[str, NDArray[np.float64]]
     per_customer: dict[str, NDArray[np.float64]]
     governed: GovernedPolicy | None
     starting: int
+
+    @property
+    def kpis(self) -> "pd.DataFrame":
+        """By week: ``week``, the columns of ``sim.metrics.KPIS``, ``tier_<name>`` for each tier."""
+        shares = {f"tier_{name}": values for name, values in self.tiers.items()}
+        return weekly_kpis(self.frame).assign(**shares)
 
 
 class Comparison(NamedTuple):
@@ -214,11 +220,11 @@ def _market_run(
     frame = run.frame
     if not config.programme.active:  # accounts stay enrolled, but in nothing
         frame = frame.assign(members=0)
-    kpis = weekly_kpis(frame)
+    by_tier = {}
     if config.programme.active and len(config.programme.tiers) > 1:
-        for tier, shares in zip(config.programme.tiers, np.array(tiers).T, strict=True):
-            kpis[f"tier_{tier.name}"] = shares
+        names = (tier.name for tier in config.programme.tiers)
+        by_tier = dict(zip(names, np.array(tiers).T, strict=True))
     per_customer = {
         what: run.totals.outcome(outcome) / unit for what, (outcome, unit) in PER_CUSTOMER.items()
     }
-    return MarketRun(frame, kpis, per_customer, governed, run.starting["customers"])
+    return MarketRun(frame, by_tier, per_customer, governed, run.starting["customers"])

@@ -81,7 +81,7 @@ def render_simulation(
 
 def summary_text(summary: Summary) -> str:
     """What the console shows, at most 100 columns wide."""
-    lines = ["", *_wrapped(answers.headline(summary)), *_wrapped(answers.verdict(summary)), ""]
+    lines = ["", *wrapped(answers.headline(summary)), *wrapped(answers.verdict(summary)), ""]
     columns = words.period_columns(summary)
     heads = [
         ["", *(label for label, _, _ in columns)],
@@ -95,7 +95,7 @@ def summary_text(summary: Summary) -> str:
         ]
         for kpi in kpis
     ]
-    lines += _aligned([*(heads if len(words.names(summary)) > 1 else heads[:1]), *body])
+    lines += aligned([*(heads if len(words.names(summary)) > 1 else heads[:1]), *body])
     for response, rows in words.difference_rows(summary):
         ours, theirs = (name[:_NAME_WIDTH] for name in words.names(summary))
         lines += [
@@ -104,10 +104,10 @@ def summary_text(summary: Summary) -> str:
             f"{decimal(summary.get('weeks'))} weeks",
         ]
         head = ["", ours, theirs, "difference", "interval"]
-        lines += _aligned([head, *rows])
+        lines += aligned([head, *rows])
     lines.append("")
     for lead, text in (*answers.findings(summary), *answers.cautions(summary)):
-        lines += _wrapped(f"- {lead} {text}", "  ")
+        lines += wrapped(f"- {lead} {text}", "  ")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -276,13 +276,14 @@ def _made(summary: Summary) -> Markup:
 # ------------------------------------------------------------------------------------ console
 
 
-def _wrapped(text: str, indent: str = "") -> list[str]:
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """Lines of the console's width; those after the first are indented."""
     import textwrap
 
     return textwrap.wrap(text, _WIDTH, subsequent_indent=indent)
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     """Columns under each other: the first to the left, the others to the right."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     roomy = sum(widths) + 2 * (len(widths) - 1) <= _WIDTH

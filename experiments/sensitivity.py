@@ -1,0 +1,427 @@
+"""Which assumptions drive the answer: screening, spread, variance and swings of its KPIs.
+
+In a notebook: ``sensitivity("world=coffee_shop", "programme=challenge", "against=points")``. The
+command writes the same to ``<runs_dir>/<name>/``; a run that is interrupted goes on where it was.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.errors import InputError
+from experiments.config import SensitivityConfig, compose_sensitivity, programme_against
+from experiments.config_messages import unknown_choice
+from experiments.console import Progress
+from experiments.market_run import PER_CUSTOMER
+from experiments.run_directory import RunDirectory, plain_json, write_json
+from experiments.sensitivity_assumptions import Assumption, choose
+from experiments.sensitivity_indices import (
+    RESAMPLES,
+    STANDARD_ERRORS,
+    Screening,
+    Shares,
+    drivers,
+    hypercube,
+    ranked,
+    saltelli,
+    screen,
+    seed_of,
+    shares,
+    trajectories,
+    verdict,
+)
+from experiments.sensitivity_runs import INCREMENTAL, Evaluator, Store, fingerprint, outcome
+from experiments.simulate import CONFIDENCE, statement
+from experiments.version import version
+from sim.metrics import KPIS, paired_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What an analysis brought.
+
+    Attributes
+    ----------
+    table
+        One row per KPI and assumption that was varied: indices, intervals, noise, verdict. The
+        file sensitivity.csv.
+    summary
+        All of it with the question and the design: what summary.json holds.
+    markets
+        Names of the markets that were asked for, in that order.
+    """
+
+    table: "pd.DataFrame"
+    summary: dict[str, Any]
+    markets: tuple[str, ...]
+
+    def figure(self) -> Any:
+        """The tornado as a plotly figure: the answer at either end of each strong assumption."""
+        from plotly.graph_objects import Figure
+
+        from experiments.report.sensitivity_figures import tornado
+
+        return Figure(tornado(self.summary))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer and the assumptions that were varied."""
+        from experiments.report.sensitivity import notebook_view
+
+        return notebook_view(self.summary)
+
+
+def sensitivity(*overrides: str, progress: Progress | None = None) -> Sensitivity:
+    """Probe a simulation's answer; writes nothing.
+
+    Parameters
+    ----------
+    overrides
+        As on the command line, e.g. ``"world=coffee_shop"``, ``"only=[membership]"``.
+    progress
+        Shows how far it is; None shows nothing.
+
+    Raises
+    ------
+    InputError
+        For an unknown key or option, or a value out of range: one line.
+
+    Examples
+    --------
+    >>> run = sensitivity("programme=tiered", "against=no_programme")  # doctest: +SKIP
+    >>> run.table.query("kpi == 'incremental_profit'")  # doctest: +SKIP
+    """
+    return sensitivity_config(compose_sensitivity(overrides), None, progress)
+
+
+def run_sensitivity(config: SensitivityConfig) -> Sensitivity:
+    """Probe, write sensitivity.csv, summary.json, report.html and markets.csv, print the outcome.
+
+    Nothing appears under the final name unless all of it is there. Finished markets stand in
+    ``<runs_dir>/<name>.unfinished/`` until then; the same command goes on with them.
+    """
+    from experiments.report.sensitivity import render_sensitivity, summary_text
+
+    _check_kpis(config)
+    choose(config)
+    with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
+        folder = run.final.with_name(f"{run.final.name}.unfinished")
+        with Store(folder, fingerprint(config), run.final / "markets.csv") as store:
+            result = _kept(config, store, progress)
+            with progress.stage("Write the report"):
+                result.table.to_csv(run.path / "sensitivity.csv", index=False)
+                write_json(run.path / "summary.json", result.summary)
+                text = store.text(result.markets)
+                (run.path / "markets.csv").write_text(text, encoding="utf-8")
+                page = render_sensitivity(result.summary)
+                (run.path / "report.html").write_text(page, encoding="utf-8")
+    store.delete()
+    print(f"{summary_text(result.summary)}\nreport   {run.final}/report.html")
+    return result
+
+
+def _kept(config: SensitivityConfig, store: Store, progress: Progress) -> Sensitivity:
+    if store.anew:
+        progress.note(f"{store.folder}: of another configuration, begun anew")
+    elif store.kept:
+        progress.note(f"{len(store.kept):,} markets are there from before")
+    try:
+        return sensitivity_config(config, store, progress)
+    except KeyboardInterrupt:
+        progress.note(
+            f"{len(store.kept):,} markets are kept in {store.folder}: the same command goes on"
+        )
+        raise
+
+
+def sensitivity_config(
+    config: SensitivityConfig, store: Store | None = None, progress: Progress | None = None
+) -> Sensitivity:
+    """``sensitivity`` with a configuration that is composed already."""
+    _check_kpis(config)
+    chosen = choose(config)
+    varied = chosen.varied
+    with Evaluator(config, varied, store, progress) as evaluate:
+        base = evaluate("Luck at the defaults", [{}], config.luck_cohorts)[0]
+        screened, screenings = _screen(config, varied, evaluate)
+        few = _few(config, screenings[config.kpis[0]])
+        swung = _swings(config, varied, screenings[config.kpis[0]], evaluate)
+        spread = _spread(config, varied, evaluate)
+        varying, variances = _variance(config, [varied[at] for at in few], evaluate)
+    facts = {
+        kpi: _Kpi(
+            kpi,
+            outcome(kpi, base),
+            screenings[kpi],
+            variances.get(kpi),
+            None if spread is None else outcome(kpi, spread).mean(axis=1),
+            None if varying is None else outcome(kpi, varying).mean(axis=1),
+        )
+        for kpi in config.kpis
+    }
+    answer = facts[config.kpis[0]]
+    rows = [
+        _row(config, kpi, one, at, few) for kpi in facts.values() for at, one in enumerate(varied)
+    ]
+    summary = _question(config) | {
+        "kpis": [kpi.summary() for kpi in facts.values()],
+        "assumptions": [
+            dataclasses.asdict(one)
+            | {
+                "kpis": {row["kpi"]: _indices(row) for row in rows if row["key"] == one.key},
+                "swing": swung.get(one.key),
+            }
+            for one in varied
+        ],
+        "left_out": [one._asdict() for one in chosen.left_out],
+        "ranking": [varied[at].key for at in ranked(answer.screening)] if answer.screening else [],
+        "sobol": [varied[at].key for at in few],
+        "spread": None if answer.spread is None else sorted(answer.spread.tolist()),
+        "design": {
+            "trajectories": config.trajectories,
+            "levels": config.levels,
+            "draws": config.draws,
+            "samples": config.samples,
+            "cover": config.cover,
+            "most": config.most,
+            "resamples": RESAMPLES,
+            "standard_errors": STANDARD_ERRORS,
+            "points": screened + len(swung) * 2 + config.draws + 1
+            + (0 if varying is None else len(varying)),
+            "markets": len(evaluate.used),
+        },
+    }  # fmt: skip
+    return Sensitivity(_table(rows), plain_json(summary), tuple(evaluate.used))
+
+
+# ------------------------------------------------------------------------------------- stages
+
+
+def _points(varied: Sequence[Assumption], design: NDArray[np.float64]) -> list[dict[str, float]]:
+    return [
+        {one.key: one.at(float(place)) for one, place in zip(varied, row, strict=True)}
+        for row in design
+    ]
+
+
+def _screen(
+    config: SensitivityConfig, varied: Sequence[Assumption], evaluate: Evaluator
+) -> tuple[int, dict[str, Screening | None]]:
+    names = [one.key for one in varied]
+    seed = seed_of(config.seed, "morris")
+    design = trajectories(names, config.trajectories, config.levels, seed)
+    title = f"Screen {len(varied)} assumptions (Morris)"
+    markets = evaluate(title, _points(varied, design), config.cohorts)
+    return len(design), {
+        kpi: screen(names, design, outcome(kpi, markets), config.levels, CONFIDENCE, seed)
+        for kpi in config.kpis
+    }
+
+
+def _few(config: SensitivityConfig, screening: Screening | None) -> list[int]:
+    return [] if screening is None else drivers(screening, config.cover, config.most)
+
+
+def _swings(
+    config: SensitivityConfig,
+    varied: Sequence[Assumption],
+    screening: Screening | None,
+    evaluate: Evaluator,
+) -> dict[str, Any]:
+    """The answer at either end of the strongest assumptions, the others at their defaults."""
+    order = [] if screening is None else ranked(screening)[: config.swings]
+    moved = [varied[at] for at in order if screening is not None and screening.mu_star[at] > 0]
+    ends = [{one.key: end} for one in moved for end in (one.low, one.high)]
+    title = f"Swing {len(moved)} of them to either end"
+    markets = evaluate(title, [{}, *ends], config.luck_cohorts)
+    base, *values = outcome(config.kpis[0], markets)
+    pairs = zip(moved, values[::2], values[1::2], strict=True)
+    return {
+        one.key: {
+            name: {
+                "value": end,
+                **paired_mean(y, CONFIDENCE)._asdict(),
+                "difference": paired_mean(y - base, CONFIDENCE)._asdict(),
+            }
+            for name, end, y in (("low", one.low, low), ("high", one.high, high))
+        }
+        for one, low, high in pairs
+    }
+
+
+def _spread(
+    config: SensitivityConfig, varied: Sequence[Assumption], evaluate: Evaluator
+) -> NDArray[np.float64]:
+    names = [one.key for one in varied]
+    design = hypercube(names, config.draws, seed_of(config.seed, "latin"))
+    return evaluate("All assumptions at once", _points(varied, design), config.cohorts)
+
+
+def _variance(
+    config: SensitivityConfig, few: Sequence[Assumption], evaluate: Evaluator
+) -> tuple[NDArray[np.float64] | None, dict[str, Shares | None]]:
+    if not few:
+        return None, {}
+    names = [one.key for one in few]
+    seed = seed_of(config.seed, "sobol")
+    design = saltelli(names, config.samples, seed)
+    title = f"Variance by the {len(few)} strongest (Sobol)"
+    markets = evaluate(title, _points(few, design), config.cohorts)
+    found = {
+        kpi: shares(names, outcome(kpi, markets).mean(axis=1), CONFIDENCE, seed)
+        for kpi in config.kpis
+    }
+    # The first and the last row of each block are independent draws; those between share values.
+    block = len(few) + 2
+    return markets[np.arange(len(design)) % block % (block - 1) == 0], found
+
+
+# ------------------------------------------------------------------------------------ results
+
+
+@dataclass(frozen=True)
+class _Kpi:
+    """All that is known of one KPI.
+
+    ``base`` has its values at the defaults by cohort; ``spread`` and ``varying`` those where all
+    assumptions, or the few of Sobol, are drawn: means over cohorts.
+    """
+
+    name: str
+    base: NDArray[np.float64]
+    screening: Screening | None
+    variance: Shares | None
+    spread: NDArray[np.float64] | None
+    varying: NDArray[np.float64] | None
+
+    def summary(self) -> dict[str, Any]:
+        unit, meaning = described(self.name)
+        return {
+            "name": self.name,
+            "unit": unit,
+            "meaning": meaning,
+            "base": paired_mean(self.base, CONFIDENCE)._asdict(),
+            "luck_sd": float(self.base.std(ddof=1)),
+            "spread": self._spread(),
+            "variance_covered": self._covered(),
+        }
+
+    def _spread(self) -> dict[str, float] | None:
+        values = self.spread
+        if values is None or not np.isfinite(values).all():
+            return None
+        quantiles = {f"q{100 * at:02.0f}": float(np.quantile(values, at)) for at in _SPREAD}
+        return quantiles | {
+            "mean": float(values.mean()),
+            "sd": float(values.std(ddof=1)),
+            "lowest": float(values.min()),
+            "highest": float(values.max()),
+            "below_zero": float((values < 0).mean()),
+        }
+
+    def _covered(self) -> float | None:
+        """Variance where only Sobol's few are drawn over that where all assumptions are."""
+        if self.varying is None or self.spread is None:
+            return None
+        whole = float(self.spread.var(ddof=1))
+        return float(self.varying.var(ddof=1)) / whole if whole > 0 else None
+
+
+def described(kpi: str) -> tuple[str, str]:
+    """Unit and meaning of a KPI."""
+    if kpi.startswith(INCREMENTAL):
+        what = kpi.removeprefix(INCREMENTAL)
+        units = {"purchases": "purchases per person", "still_there": "share"}
+        text = f"{what.replace('_', ' ')} per person over the run, above the other programme"
+        return units.get(what, "currency per person"), text
+    known = next(one for one in KPIS if one.name == kpi)
+    return known.unit, known.meaning
+
+
+def _row(
+    config: SensitivityConfig, kpi: _Kpi, one: Assumption, at: int, few: Sequence[int]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "kpi": kpi.name,
+        "key": one.key,
+        "mechanism": one.mechanism,
+        "default": one.default,
+        "low": one.low,
+        "high": one.high,
+        "unit": one.unit,
+        "status": one.status,
+    }
+    screening = kpi.screening
+    if screening is None:
+        return row | {"verdict": "no value"}
+    own = drivers(screening, config.cover, config.most)
+    row |= {name: float(values[at]) for name, values in screening._asdict().items()}
+    if kpi.variance is not None and at in few:
+        place = list(few).index(at)
+        row |= {name: float(values[place]) for name, values in kpi.variance._asdict().items()}
+    return row | {"verdict": verdict(screening, at, own)}
+
+
+_INDICES = (*Screening._fields, *Shares._fields)
+_RENAMED = {"first": "S1", "first_conf": "S1_conf", "total": "ST", "total_conf": "ST_conf"}
+
+
+def _indices(row: dict[str, Any]) -> dict[str, Any]:
+    found = {_RENAMED.get(name, name): row.get(name) for name in _INDICES}
+    return found | {"verdict": row["verdict"]}
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns = ["kpi", "key", "mechanism", "default", "low", "high", "unit", "status"]
+    frame = pd.DataFrame(rows, columns=[*columns, *_INDICES, "verdict"])
+    return frame.rename(columns=_RENAMED)
+
+
+def _question(config: SensitivityConfig) -> dict[str, Any]:
+    other = programme_against(config)
+    return {
+        "name": config.name,
+        "version": version(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seed": config.seed,
+        "world": config.world.name,
+        "world_statement": statement("world", config.world.name),
+        "response": config.response.name,
+        "response_statement": statement("response", config.response.name),
+        "programme": dataclasses.asdict(config.programme),
+        "against": None if other is None else dataclasses.asdict(other),
+        "policy": config.policy,
+        "posterior": config.posterior,
+        "off": list(config.off),
+        "only": list(config.only),
+        "status": list(config.status),
+        "customers": config.customers,
+        "cohorts": config.cohorts,
+        "luck_cohorts": config.luck_cohorts,
+        "weeks": config.weeks,
+        "warmup_weeks": config.warmup_weeks,
+        "confidence": CONFIDENCE,
+    }
+
+
+def _check_kpis(config: SensitivityConfig) -> None:
+    known = [f"{INCREMENTAL}{name}" for name in PER_CUSTOMER] + [kpi.name for kpi in KPIS]
+    for name in config.kpis:
+        if name not in known:
+            raise InputError(unknown_choice("kpis", name, known))
+        if name.startswith(INCREMENTAL) and config.against is None:
+            raise InputError(
+                f"kpis: {name} compares two programmes; name another one as against=…, or leave "
+                "incremental KPIs out"
+            )

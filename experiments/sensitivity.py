@@ -33,17 +33,16 @@ from experiments.sensitivity_indices import (
     seed_of,
     shares,
     trajectories,
-    verdict,
 )
-from experiments.sensitivity_runs import INCREMENTAL, Evaluator, Store, fingerprint, outcome
+from experiments.sensitivity_results import KpiResult, indices_of, row_of, table_of
+from experiments.sensitivity_runs import INCREMENTAL, Evaluator, outcome
+from experiments.sensitivity_store import Store, fingerprint
 from experiments.simulate import CONFIDENCE, statement
 from experiments.version import version
 from sim.metrics import KPIS, paired_mean
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def sensitivity_config(
         spread = _spread(config, varied, evaluate)
         varying, variances = _variance(config, [varied[at] for at in few], evaluate)
     facts = {
-        kpi: _Kpi(
+        kpi: KpiResult(
             kpi,
             outcome(kpi, base),
             screenings[kpi],
@@ -170,14 +169,14 @@ def sensitivity_config(
     }
     answer = facts[config.kpis[0]]
     rows = [
-        _row(config, kpi, one, at, few) for kpi in facts.values() for at, one in enumerate(varied)
+        row_of(config, kpi, one, at, few) for kpi in facts.values() for at, one in enumerate(varied)
     ]
     summary = _question(config) | {
         "kpis": [kpi.summary() for kpi in facts.values()],
         "assumptions": [
             dataclasses.asdict(one)
             | {
-                "kpis": {row["kpi"]: _indices(row) for row in rows if row["key"] == one.key},
+                "kpis": {row["kpi"]: indices_of(row) for row in rows if row["key"] == one.key},
                 "swing": swung.get(one.key),
             }
             for one in varied
@@ -200,7 +199,7 @@ def sensitivity_config(
             "markets": len(evaluate.used),
         },
     }  # fmt: skip
-    return Sensitivity(_table(rows), plain_json(summary), tuple(evaluate.used))
+    return Sensitivity(table_of(rows), plain_json(summary), tuple(evaluate.used))
 
 
 # ------------------------------------------------------------------------------------- stages
@@ -285,107 +284,7 @@ def _variance(
     return markets[np.arange(len(design)) % block % (block - 1) == 0], found
 
 
-# ------------------------------------------------------------------------------------ results
-
-
-@dataclass(frozen=True)
-class _Kpi:
-    """All that is known of one KPI.
-
-    ``base`` has its values at the defaults by cohort; ``spread`` and ``varying`` those where all
-    assumptions, or the few of Sobol, are drawn: means over cohorts.
-    """
-
-    name: str
-    base: NDArray[np.float64]
-    screening: Screening | None
-    variance: Shares | None
-    spread: NDArray[np.float64] | None
-    varying: NDArray[np.float64] | None
-
-    def summary(self) -> dict[str, Any]:
-        unit, meaning = described(self.name)
-        return {
-            "name": self.name,
-            "unit": unit,
-            "meaning": meaning,
-            "base": paired_mean(self.base, CONFIDENCE)._asdict(),
-            "luck_sd": float(self.base.std(ddof=1)),
-            "spread": self._spread(),
-            "variance_covered": self._covered(),
-        }
-
-    def _spread(self) -> dict[str, float] | None:
-        values = self.spread
-        if values is None or not np.isfinite(values).all():
-            return None
-        quantiles = {f"q{100 * at:02.0f}": float(np.quantile(values, at)) for at in _SPREAD}
-        return quantiles | {
-            "mean": float(values.mean()),
-            "sd": float(values.std(ddof=1)),
-            "lowest": float(values.min()),
-            "highest": float(values.max()),
-            "below_zero": float((values < 0).mean()),
-        }
-
-    def _covered(self) -> float | None:
-        """Variance where only Sobol's few are drawn over that where all assumptions are."""
-        if self.varying is None or self.spread is None:
-            return None
-        whole = float(self.spread.var(ddof=1))
-        return float(self.varying.var(ddof=1)) / whole if whole > 0 else None
-
-
-def described(kpi: str) -> tuple[str, str]:
-    """Unit and meaning of a KPI."""
-    if kpi.startswith(INCREMENTAL):
-        what = kpi.removeprefix(INCREMENTAL)
-        units = {"purchases": "purchases per person", "still_there": "share"}
-        text = f"{what.replace('_', ' ')} per person over the run, above the other programme"
-        return units.get(what, "currency per person"), text
-    known = next(one for one in KPIS if one.name == kpi)
-    return known.unit, known.meaning
-
-
-def _row(
-    config: SensitivityConfig, kpi: _Kpi, one: Assumption, at: int, few: Sequence[int]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "kpi": kpi.name,
-        "key": one.key,
-        "mechanism": one.mechanism,
-        "default": one.default,
-        "low": one.low,
-        "high": one.high,
-        "unit": one.unit,
-        "status": one.status,
-    }
-    screening = kpi.screening
-    if screening is None:
-        return row | {"verdict": "no value"}
-    own = drivers(screening, config.cover, config.most)
-    row |= {name: float(values[at]) for name, values in screening._asdict().items()}
-    if kpi.variance is not None and at in few:
-        place = list(few).index(at)
-        row |= {name: float(values[place]) for name, values in kpi.variance._asdict().items()}
-    return row | {"verdict": verdict(screening, at, own)}
-
-
-_INDICES = (*Screening._fields, *Shares._fields)
-_RENAMED = {"first": "S1", "first_conf": "S1_conf", "total": "ST", "total_conf": "ST_conf"}
-
-
-def _indices(row: dict[str, Any]) -> dict[str, Any]:
-    found = {_RENAMED.get(name, name): row.get(name) for name in _INDICES}
-    return found | {"verdict": row["verdict"]}
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> "pd.DataFrame":
-    import pandas as pd
-
-    columns = ["kpi", "key", "mechanism", "default", "low", "high", "unit", "status"]
-    frame = pd.DataFrame(rows, columns=[*columns, *_INDICES, "verdict"])
-    return frame.rename(columns=_RENAMED)
+# ------------------------------------------------------------------------------------ question
 
 
 def _question(config: SensitivityConfig) -> dict[str, Any]:

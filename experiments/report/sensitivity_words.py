@@ -149,6 +149,8 @@ def headline(summary: Summary) -> str:
     chosen = [_lower(assumption_name(row["key"])) for row in of_verdict(summary, "driver")]
     others = len(rows(summary, "assumptions")) - len(chosen)
     if not chosen:
+        if of_verdict(summary, "no value"):
+            return "The answer has no value somewhere in the ranges: nothing can be said of it."
         return f"None of the guesses that were varied ({others}) moves the answer beyond luck."
     rest = f"the other {others} hardly matter" if others > 1 else "the other one hardly matters"
     tail = f"; {rest}." if others else "."
@@ -247,10 +249,8 @@ def _standing(summary: Summary) -> str:
     ]
     if unclear:
         return f"{more}, though nothing is shown at {join(unclear)}{_exceptions(summary, sign)}"
-    ends = (
-        f"at either end of each of the {len(swung)} strongest guesses" if swung else "at defaults"
-    )
-    return f"{more} {ends}{_exceptions(summary, sign)}"
+    ends = f"at either end of each of the {len(swung)} strongest guesses"
+    return f"{more} {ends if swung else 'at the defaults'}{_exceptions(summary, sign)}"
 
 
 def _exceptions(summary: Summary, sign: int) -> str:

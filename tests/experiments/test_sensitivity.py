@@ -1,6 +1,7 @@
 """Sensitivity: known indices, luck told from effect, idle assumptions, resumption, words."""
 
 import copy
+import gc
 import json
 import re
 import shlex
@@ -37,7 +38,9 @@ from experiments.sensitivity_indices import (
     trajectories,
     verdict,
 )
-from experiments.sensitivity_runs import COLUMNS, Evaluator, Store, Task, fingerprint, outcome
+from experiments.sensitivity_runs import Evaluator, Task, outcome
+from experiments.sensitivity_store import COLUMNS, Store, fingerprint
+from sim.market import LoyaltyMarket
 
 TINY = (
     "customers=60", "weeks=15", "trajectories=3", "draws=4", "samples=4", "luck_cohorts=3",
@@ -260,7 +263,7 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_what_is_left_out_as_idle_changes_no_bit(question):
+def test_what_is_left_out_as_idle_changes_no_bit(question, one_thread):
     """All idle assumptions at once, at random places, while those that are varied are moved too."""
     config = compose_sensitivity([*QUESTIONS[question], "customers=120", "weeks=30", "seed=4"])
     market = Market.of(config)
@@ -289,7 +292,7 @@ def test_what_is_left_out_as_idle_changes_no_bit(question):
 
 
 @pytest.mark.parametrize("question", ["grocery", "shop"])
-def test_a_side_is_not_run_anew_for_what_cannot_move_it(question):
+def test_a_side_is_not_run_anew_for_what_cannot_move_it(question, one_thread):
     config = compose_sensitivity([*QUESTIONS[question], "customers=120", "weeks=30"])
     varied = choose(config).varied
     moved = {one.key: one.at(0.3) for one in varied}
@@ -306,7 +309,7 @@ def test_a_side_is_not_run_anew_for_what_cannot_move_it(question):
     assert len({task.name for task in ours}) == 2
 
 
-def test_a_cohort_is_the_simulation_of_its_seed():
+def test_a_cohort_is_the_simulation_of_its_seed(one_thread):
     config = compose_sensitivity(["customers=80", "weeks=10", "seed=5"])
     row = runs._Worker(config, ())(Task(0, 2, ()))
     alone = compose_simulate(["customers=80", "weeks=10", "seed=7"])
@@ -316,6 +319,18 @@ def test_a_cohort_is_the_simulation_of_its_seed():
     profit = outcome("incremental_profit", markets)
     assert profit == pytest.approx([-run.per_customer["profit"].mean()])
     assert outcome("nps", markets).tolist() == [row[COLUMNS.index("nps")]]
+
+
+def test_a_market_that_is_over_is_let_go(one_thread):
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(one, LoyaltyMarket) for one in gc.get_objects())
+
+    before = alive()
+    worker = runs._Worker(compose_sensitivity(["customers=20", "weeks=2"]), ())
+    for cohort in range(3):
+        worker(Task(0, cohort, ()))
+    assert alive() == before
 
 
 # ------------------------------------------------------------------------------- the analysis
@@ -365,7 +380,7 @@ def test_the_table_has_a_row_per_kpi_and_assumption(small):
     assert small.summary["design"]["markets"] == len(set(small.markets)) == len(small.markets)
 
 
-def test_the_tornado_is_what_two_simulations_say(small):
+def test_the_tornado_is_what_two_simulations_say(small, one_thread):
     one = next(row for row in small.summary["assumptions"] if row["key"] == "response.saturation")
     given = ("customers=60", "weeks=15", "response.saturation=1.0")
     means = []

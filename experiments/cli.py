@@ -147,7 +147,7 @@ def sensitivity(
       only=[MECHANISM,…]  status=[A]    what is varied; status=[A,V,M] more than guesses
       ranges={KEY:[LOW,HIGH],…}         other ranges
       customers=2000  cohorts=2  luck_cohorts=12                luck
-      trajectories=16  levels=4  draws=128  samples=128  most=8  cover=0.9  swings=10
+      trajectories=16  levels=4  draws=128  samples=128  most=8  cover=0.95  swings=10
       seed=0  name=sensitivity  runs_dir=runs  threads=0  posterior=FILE
 
     \b

@@ -152,7 +152,9 @@ def headline(summary: Summary) -> str:
         if of_verdict(summary, "no value"):
             return "The answer has no value somewhere in the ranges: nothing can be said of it."
         return f"None of the guesses that were varied ({others}) moves the answer beyond luck."
-    rest = f"the other {others} hardly matter" if others > 1 else "the other one hardly matters"
+    rest = "the other one matters little"
+    if others > 1:
+        rest = f"each of the other {others} matters little"
     tail = f"; {rest}." if others else "."
     turned = flips(summary)
     if not turned:

@@ -147,14 +147,14 @@ def sensitivity(
       only=[MECHANISM,…]  status=[A]    what is varied; status=[A,V,M] more than guesses
       ranges={KEY:[LOW,HIGH],…}         other ranges
       customers=2000  cohorts=2  luck_cohorts=12                luck
-      trajectories=16  levels=4  draws=128  samples=128  most=8  cover=0.95  swings=10
+      trajectories=16  levels=4  hypercube=128  samples=128  most=8  cover=0.95  swings=10
       seed=0  name=sensitivity  runs_dir=runs  threads=0  posterior=FILE
 
     \b
     Examples:
       loyaltylab sensitivity
       loyaltylab sensitivity world=coffee_shop programme=challenge against=points
-      loyaltylab sensitivity policy=triggers warmup_weeks=52 name=triggers
+      loyaltylab sensitivity policy=triggers against=no_offers warmup_weeks=52 name=triggers
       loyaltylab sensitivity 'only=[membership,momentum,saturation]' status=[A,V]
       loyaltylab sensitivity 'ranges={response.saturation:[0,0.5]}' name=narrower
       loyaltylab sensitivity 'kpis=[nps,churn_rate]' against=null

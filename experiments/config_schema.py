@@ -324,11 +324,15 @@ class SensitivityConfig(SimulateConfig):
     """A simulation's question, and how its answer is probed.
 
     The first of ``kpis`` is the answer. ``trajectories`` and ``levels`` are Morris's, ``samples``
-    is Sobol's N, ``draws`` the size of the Latin hypercube over all assumptions. Every set of
+    is Sobol's N, ``hypercube`` the size of the Latin hypercube over all assumptions. Every set of
     values meets the same ``cohorts`` of ``customers`` each, the defaults ``luck_cohorts``. Sobol
     takes the strongest assumptions that have the share ``cover`` of all squared effects, ``most``
-    at most; ``swings`` assumptions are moved to either end by themselves.
+    at most; ``swings`` assumptions are moved to either end by themselves. Of a posterior the mode
+    is taken, hence no ``draws`` and ``replicas``.
     """
+
+    draws: int = field(default=0, init=False)
+    replicas: int | None = field(default=None, init=False)
 
     kpis: tuple[str, ...]
     status: tuple[Status, ...]
@@ -338,7 +342,7 @@ class SensitivityConfig(SimulateConfig):
     luck_cohorts: int
     trajectories: int
     levels: int
-    draws: int
+    hypercube: int
     cover: float
     most: int
     samples: int
@@ -355,7 +359,7 @@ class SensitivityConfig(SimulateConfig):
             ("cohorts", 2, 100),
             ("luck_cohorts", 3, 1000),
             ("trajectories", 2, 10_000),
-            ("draws", 2, 1_000_000),
+            ("hypercube", 2, 1_000_000),
             ("most", 1, 50),
             ("swings", 0, 200),
         ):

@@ -5,7 +5,6 @@ command writes the same to ``<runs_dir>/<name>/``; a run that is interrupted goe
 """
 
 import dataclasses
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import InputError
-from experiments.config import SensitivityConfig, compose_sensitivity, programme_against
+from experiments.config import SensitivityConfig, compose_sensitivity, other_side
 from experiments.config_messages import unknown_choice
 from experiments.console import Progress
 from experiments.market_run import PER_CUSTOMER
@@ -37,8 +36,7 @@ from experiments.sensitivity_indices import (
 from experiments.sensitivity_results import KpiResult, indices_of, row_of, table_of
 from experiments.sensitivity_runs import INCREMENTAL, Evaluator, outcome
 from experiments.sensitivity_store import Store, fingerprint
-from experiments.simulate import CONFIDENCE, statement
-from experiments.version import version
+from experiments.simulate import CONFIDENCE, facts
 from sim.metrics import KPIS, paired_mean
 
 if TYPE_CHECKING:
@@ -156,7 +154,7 @@ def sensitivity_config(
         swung = _swings(config, varied, screenings[config.kpis[0]], evaluate)
         spread = _spread(config, varied, evaluate)
         varying, variances = _variance(config, [varied[at] for at in few], evaluate)
-    facts = {
+    found = {
         kpi: KpiResult(
             kpi,
             outcome(kpi, base),
@@ -167,12 +165,12 @@ def sensitivity_config(
         )
         for kpi in config.kpis
     }
-    answer = facts[config.kpis[0]]
+    answer = found[config.kpis[0]]
     rows = [
-        row_of(config, kpi, one, at, few) for kpi in facts.values() for at, one in enumerate(varied)
+        row_of(config, kpi, one, at, few) for kpi in found.values() for at, one in enumerate(varied)
     ]
     summary = _question(config) | {
-        "kpis": [kpi.summary() for kpi in facts.values()],
+        "kpis": [kpi.summary() for kpi in found.values()],
         "assumptions": [
             dataclasses.asdict(one)
             | {
@@ -188,13 +186,13 @@ def sensitivity_config(
         "design": {
             "trajectories": config.trajectories,
             "levels": config.levels,
-            "draws": config.draws,
+            "draws": config.hypercube,
             "samples": config.samples,
             "cover": config.cover,
             "most": config.most,
             "resamples": RESAMPLES,
             "standard_errors": STANDARD_ERRORS,
-            "points": screened + len(swung) * 2 + config.draws + 1
+            "points": screened + len(swung) * 2 + config.hypercube + 1
             + (0 if varying is None else len(varying)),
             "markets": len(evaluate.used),
         },
@@ -261,7 +259,7 @@ def _spread(
     config: SensitivityConfig, varied: Sequence[Assumption], evaluate: Evaluator
 ) -> NDArray[np.float64]:
     names = [one.key for one in varied]
-    design = hypercube(names, config.draws, seed_of(config.seed, "latin"))
+    design = hypercube(names, config.hypercube, seed_of(config.seed, "latin"))
     return evaluate("All assumptions at once", _points(varied, design), config.cohorts)
 
 
@@ -288,29 +286,11 @@ def _variance(
 
 
 def _question(config: SensitivityConfig) -> dict[str, Any]:
-    other = programme_against(config)
-    return {
-        "name": config.name,
-        "version": version(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seed": config.seed,
-        "world": config.world.name,
-        "world_statement": statement("world", config.world.name),
-        "response": config.response.name,
-        "response_statement": statement("response", config.response.name),
-        "programme": dataclasses.asdict(config.programme),
-        "against": None if other is None else dataclasses.asdict(other),
-        "policy": config.policy,
-        "posterior": config.posterior,
-        "off": list(config.off),
+    return facts(config, other_side(config)) | {
         "only": list(config.only),
         "status": list(config.status),
-        "customers": config.customers,
         "cohorts": config.cohorts,
         "luck_cohorts": config.luck_cohorts,
-        "weeks": config.weeks,
-        "warmup_weeks": config.warmup_weeks,
-        "confidence": CONFIDENCE,
     }
 
 
@@ -321,6 +301,6 @@ def _check_kpis(config: SensitivityConfig) -> None:
             raise InputError(unknown_choice("kpis", name, known))
         if name.startswith(INCREMENTAL) and config.against is None:
             raise InputError(
-                f"kpis: {name} compares two programmes; name another one as against=…, or leave "
+                f"kpis: {name} is a difference; name what to compare with as against=…, or leave "
                 "incremental KPIs out"
             )

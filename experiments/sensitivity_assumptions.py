@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from agents.errors import InputError
 from experiments.behaviour_table import Row, rows
-from experiments.config import SensitivityConfig, SimulateConfig
+from experiments.config import SensitivityConfig, SimulateConfig, other_side
 from experiments.config_messages import unknown_choice
 from experiments.config_schema import AssumptionConfig
 from experiments.sensitivity_idle import Market, idle
@@ -94,7 +94,8 @@ def choose(config: SensitivityConfig) -> Chosen:
     stated = _stated(config)
     _check_names(config, stated)
     varied, left_out = [], []
-    market = Market.of(config)
+    other = other_side(config)
+    market = Market.of([config] if other is None else [config, other], config.kpis)
     for known, measured in stated:
         reason = _unwanted(known, measured, config) or idle(known.key, market)
         if reason is not None:

@@ -5,13 +5,12 @@ assumptions are; tests hold that. ``SWITCHES`` are the exception: whether there 
 a survey, … is what a world is, and no guess about it.
 """
 
-import dataclasses
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.response import RESPONSE_FIELDS
-from experiments.config import SensitivityConfig, programme_against
+from experiments.config import SimulateConfig
 from experiments.worlds import population_of
 from sim.programme import ProgrammeParameters
 
@@ -32,47 +31,33 @@ class Market:
     ----------
     programmes
         Those that run, of the ones compared.
+    offers
+        Are offers made on any side?
     surveyed
         Survey KPIs that are asked for.
+    off
+        Mechanisms that are switched off, by the run or by the response world.
     """
 
-    config: SensitivityConfig
+    config: SimulateConfig
     programmes: tuple[ProgrammeParameters, ...]
+    offers: bool
     surveyed: tuple[str, ...]
-    purchase_model: str
+    off: frozenset[str]
     spend_model: str
 
     @classmethod
-    def of(cls, config: SensitivityConfig) -> "Market":
-        """Both programmes of a question, and the KPIs asked for."""
-        other = programme_against(config)
-        pair = (config.programme,) if other is None else (config.programme, other)
-        population = population_of(config)
+    def of(cls, sides: Sequence[SimulateConfig], kpis: Sequence[str]) -> "Market":
+        """Of one side or of both, for the KPIs that are asked for."""
+        config = sides[0]
         return cls(
             config,
-            tuple(one for one in pair if one.active),
-            tuple(name for name in ("nps", "csat") if name in config.kpis),
-            population.purchase_model,
-            population.spend_model,
+            tuple(side.programme for side in sides if side.programme.active),
+            any(side.policy != "no_offers" for side in sides),
+            tuple(name for name in ("nps", "csat") if name in kpis),
+            frozenset((*config.off, *config.response.off)),
+            population_of(config).spend_model,
         )
-
-    def side(self, programme: ProgrammeParameters, surveyed: bool) -> "Market":
-        """The market under one of the programmes, with or without its survey KPIs."""
-        return dataclasses.replace(
-            self,
-            programmes=(programme,) if programme.active else (),
-            surveyed=self.surveyed if surveyed else (),
-        )
-
-    @property
-    def offers(self) -> bool:
-        """Are offers made at all?"""
-        return self.config.policy != "no_offers"
-
-    @property
-    def off(self) -> frozenset[str]:
-        """Mechanisms that are switched off, by the run or by the response world."""
-        return frozenset((*self.config.off, *self.config.response.off))
 
 
 def idle(key: str, market: Market) -> str | None:
@@ -180,7 +165,7 @@ def _no_parameter(market: Market, key: str) -> str | None:
         return "customers are drawn from the fitted posterior"
     name = key.rpartition(".")[2]
     if name not in market.config.world.population.parameters:
-        return f"the population's models ({market.purchase_model}, {market.spend_model}) lack it"
+        return f"the models of the world's customers lack {name}"
     return None
 
 

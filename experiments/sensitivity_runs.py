@@ -1,13 +1,12 @@
 """Markets at many values of the assumptions: run in parallel, each once, kept on disk at once.
 
-A market is a side (the programme or the one it is compared with), a cohort, and the values that
-differ from the defaults; of those only what can move that side counts, so that a market without
-a programme is not run anew for every size of the goal gradient. Draws are addressed, so results
-do not depend on processes, order or interruptions.
+A market is a side (the one in question or the one it is compared with), a cohort, and the values
+that differ from the defaults; of those only what can move that side counts, so that a market
+without a programme is not run anew for every size of the goal gradient. Draws are addressed, so
+results do not depend on processes, order or interruptions.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import os
 import signal
@@ -19,9 +18,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import SensitivityConfig, programme_against
+from experiments.config import SensitivityConfig, SimulateConfig, other_side
 from experiments.console import Progress
-from experiments.market_run import PER_CUSTOMER, run_market
+from experiments.market_run import PER_CUSTOMER, run_markets
 from experiments.sensitivity_assumptions import Assumption, with_values
 from experiments.sensitivity_idle import Market, idle
 from experiments.sensitivity_store import COLUMNS, Store
@@ -32,7 +31,6 @@ Values = Mapping[str, float]
 
 INCREMENTAL = "incremental_"
 _BATCH = 4
-_SEEDS = 2**64
 
 
 class Task(NamedTuple):
@@ -41,9 +39,9 @@ class Task(NamedTuple):
     Attributes
     ----------
     side
-        0 the programme, 1 the one it is compared with.
+        0 the market in question, 1 the one it is compared with.
     cohort
-        Its number; it has the seed of the run plus that number.
+        Its number: 0 the first so many customers, 1 the next.
     values
         Values that differ from the defaults and can move this side, by key in rising order.
     """
@@ -58,18 +56,16 @@ class Task(NamedTuple):
         return hashlib.sha256(repr(tuple(self)).encode()).hexdigest()[:16]
 
 
-def sides(config: SensitivityConfig) -> tuple[SensitivityConfig, ...]:
-    """The configuration under its programme and, if there is one, under the other."""
-    other = programme_against(config)
-    if other is None:
-        return (config,)
-    return (config, dataclasses.replace(config, programme=other))
+def sides(config: SensitivityConfig) -> tuple[SimulateConfig, ...]:
+    """The configuration and, if there is one, what it is compared with."""
+    other = other_side(config)
+    return (config,) if other is None else (config, other)
 
 
 def _markets(config: SensitivityConfig) -> list[Market]:
-    """What can move each side; survey KPIs are read of the programme alone."""
-    both = Market.of(config)
-    return [both.side(one.programme, not at) for at, one in enumerate(sides(config))]
+    """What can move each side; survey KPIs are read of the first alone."""
+    kpis = [config.kpis, ()]
+    return [Market.of([side], own) for side, own in zip(sides(config), kpis, strict=False)]
 
 
 def outcome(kpi: str, markets: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -236,9 +232,9 @@ class _Worker:
     def __call__(self, task: Task) -> NDArray[np.float64]:
         """``COLUMNS`` of a market, shape (columns,)."""
         config = with_values(self.sides[task.side], self.varied, dict(task.values))
-        config = dataclasses.replace(config, seed=(config.seed + task.cohort) % _SEEDS)
         population = self.fitted or config.world.population.posterior
-        run = run_market(config, population, config.response.name)
+        response = config.response.name
+        run = run_markets(config, None, population, response, cohort=task.cohort).run
         kpis = period_kpis(run.frame)
         means = [float(run.per_customer[name].mean()) for name in PER_CUSTOMER]
         return np.array([*means, *(kpis[kpi.name] for kpi in KPIS)])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import InputError
-from experiments.config import SensitivityConfig, SimulateConfig, programme_against
+from experiments.config import SensitivityConfig, SimulateConfig, other_side
 from experiments.market_run import PER_CUSTOMER
 from experiments.version import version
 from sim.metrics import KPIS
@@ -35,7 +35,9 @@ def fingerprint(config: SensitivityConfig) -> str:
         del about[name]
     text = json.dumps(about, default=dataclasses.asdict, sort_keys=True)
     digest = hashlib.sha256(f"{version()} {kernel_digest()} {text}".encode())
-    digest.update(repr((programme_against(config), config.assumptions)).encode())
+    other = other_side(config)
+    against = None if other is None else (other.programme, other.policy)
+    digest.update(repr((against, config.assumptions)).encode())
     root = Path(__file__).resolve().parents[1]
     code = [root / "experiments" / f"{name}.py" for name in _CODE]
     for path in (*sorted((root / "policies").glob("*.py")), *code):

@@ -136,7 +136,7 @@ def simulate_config(
             runs[response] = run_markets(config, other, posterior, response, tick, closely=closely)
     result = runs[config.response.name]
     own, rival = result.run, result.against
-    summary = _facts(config, other) | {
+    summary = facts(config, other) | {
         "starting_customers": own.starting,
         "points_per_member_and_week": _points_per_member(own),
         "subscription_fee": config.world.subscription.fee,
@@ -164,7 +164,8 @@ def _stage(progress: Progress | None, title: str, total: int) -> Any:
 # ---------------------------------------------------------------------------------- summary
 
 
-def _facts(config: SimulateConfig, other: SimulateConfig | None) -> dict[str, Any]:
+def facts(config: SimulateConfig, other: SimulateConfig | None) -> dict[str, Any]:
+    """What a summary says of the question itself."""
     return {
         "name": config.name,
         "version": version(),

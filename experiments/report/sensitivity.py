@@ -20,6 +20,7 @@ from experiments.report.elements import (
     tag,
 )
 from experiments.report.simulation import aligned, wrapped
+from experiments.report.simulation_words import by_policy
 from experiments.report.wording import (
     NOTHING,
     compact,
@@ -144,11 +145,11 @@ def notebook_view(summary: Summary) -> str:
 
 def _header(summary: Summary) -> Markup:
     policy = plain(summary.get("policy")).lower()
+    offers = "no offers" if policy == "no offers" else f"offers by {policy}"
     about = (
         f"World “{plain(summary.get('world'))}”, response world “"
         f"{response_name(summary.get('response'))}”, "
-        f"{'no offers' if policy == 'no offers' else f'offers by {policy}'}; "
-        f"{decimal(summary.get('weeks'))} weeks. "
+        f"{'' if by_policy(summary) else f'{offers}; '}{decimal(summary.get('weeks'))} weeks. "
         f"{len(rows(summary, 'assumptions'))} assumptions were varied over their plausible ranges. "
         "Money in currency units."
     )
@@ -377,8 +378,6 @@ def _definitions(summary: Summary) -> Markup:
 
 def _made(summary: Summary) -> Markup:
     design = part(summary, "design")
-    seed = number_or_none(summary.get("seed")) or 0
-    last = int(seed) + int(number_or_none(summary.get("luck_cohorts")) or 1) - 1
     facts = [
         ("Response world", summary.get("response_statement") or plain(summary.get("response"))),
         ("Customers from", summary.get("posterior") or f"conf/world, {summary.get('world')}"),
@@ -386,7 +385,7 @@ def _made(summary: Summary) -> Markup:
         ("Weeks of warm-up", decimal(summary.get("warmup_weeks"))),
         ("Sets of values", decimal(design.get("points"))),
         ("Markets simulated", decimal(design.get("markets"))),
-        ("Seeds of the cohorts", f"{summary.get('seed')} to {last}; each is a `simulate seed=…`"),
+        ("Seed", str(summary.get("seed"))),
         ("Bootstrap resamples", significant(design.get("resamples"), 4)),
         ("loyaltylab", str(summary.get("version") or NOTHING)),
         ("Created", str(summary.get("created") or NOTHING)),

@@ -17,8 +17,8 @@ from agents.errors import InputError
 from experiments import sensitivity_runs as runs
 from experiments.behaviour_table import rows
 from experiments.cli import main
-from experiments.config import compose_sensitivity, compose_simulate
-from experiments.market_run import PER_CUSTOMER, run_market
+from experiments.config import compose_sensitivity, compose_simulate, other_side
+from experiments.market_run import PER_CUSTOMER, run_market, run_markets
 from experiments.report.sensitivity import render_sensitivity, summary_text
 from experiments.report.sensitivity_figures import screening, spread, tornado, variance
 from experiments.report.sensitivity_words import assumption_name, cautions, findings, headline
@@ -41,7 +41,7 @@ from experiments.sensitivity_runs import Evaluator, Task, outcome
 from experiments.sensitivity_store import COLUMNS, Store, fingerprint
 
 TINY = (
-    "customers=60", "weeks=15", "trajectories=3", "draws=4", "samples=4", "luck_cohorts=3",
+    "customers=60", "weeks=15", "trajectories=3", "hypercube=4", "samples=4", "luck_cohorts=3",
     "threads=1", "swings=3", "most=2",
 )  # fmt: skip
 FEW = ("only=[membership,saturation,accrual,momentum]", *TINY)
@@ -253,6 +253,7 @@ QUESTIONS = {
     "grocery": (),
     "offers": ("policy=triggers", "off=[goal_gradient,deal_waiting,survey]"),
     "null": ("response=null", "policy=random"),
+    "policies": ("policy=rfm_rules", "against=no_offers"),
     "shop": ("world=coffee_shop", "programme=challenge", "against=points", "policy=blanket"),
     "app": ("world=fitness_app", "programme=stamp_card", "off=[word_of_mouth,fatigue]"),
     "value": ("world=boutique", "programme=cltv_tiers", "kpis=[incremental_profit]"),
@@ -264,7 +265,7 @@ QUESTIONS = {
 def test_what_is_left_out_as_idle_changes_no_bit(question, one_thread):
     """All idle assumptions at once, at random places, while those that are varied are moved too."""
     config = compose_sensitivity([*QUESTIONS[question], "customers=120", "weeks=30", "seed=4"])
-    market = Market.of(config)
+    market = Market.of(runs.sides(config), config.kpis)
     varied = choose(config).varied
     moved = {one.key: one.at(0.7) for one in varied}
     still = [
@@ -307,16 +308,18 @@ def test_a_side_is_not_run_anew_for_what_cannot_move_it(question, one_thread):
     assert len({task.name for task in ours}) == 2
 
 
-def test_a_cohort_is_the_simulation_of_its_seed(one_thread):
+def test_the_first_cohort_is_what_simulate_has_and_the_others_are_new(one_thread):
     config = compose_sensitivity(["customers=80", "weeks=10", "seed=5"])
-    row = runs._Worker(config, ())(Task(0, 2, ()))
-    alone = compose_simulate(["customers=80", "weeks=10", "seed=7"])
+    worker = runs._Worker(config, ())
+    first, second = worker(Task(0, 0, ())), worker(Task(0, 1, ()))
+    alone = compose_simulate(["customers=80", "weeks=10", "seed=5"])
     run = run_market(alone, alone.world.population.posterior, "literature")
-    assert row[COLUMNS.index("per_person_profit")] == run.per_customer["profit"].mean()
-    markets = np.array([[row, 2 * row]])
+    assert first[COLUMNS.index("per_person_profit")] == run.per_customer["profit"].mean()
+    assert second[COLUMNS.index("per_person_profit")] != run.per_customer["profit"].mean()
+    markets = np.array([[first, 2 * first]])
     profit = outcome("incremental_profit", markets)
     assert profit == pytest.approx([-run.per_customer["profit"].mean()])
-    assert outcome("nps", markets).tolist() == [row[COLUMNS.index("nps")]]
+    assert outcome("nps", markets).tolist() == [first[COLUMNS.index("nps")]]
 
 
 # ------------------------------------------------------------------------------- the analysis
@@ -370,19 +373,25 @@ def test_the_table_has_a_row_per_kpi_and_assumption(small):
 
 def test_the_tornado_is_what_two_simulations_say(small, one_thread):
     one = next(row for row in small.summary["assumptions"] if row["key"] == "response.saturation")
-    given = ("customers=60", "weeks=15", "response.saturation=1.0")
-    means = []
-    for seed in range(3):
-        sides = [
-            compose_simulate([*given, f"seed={seed}", f"programme={name}"])
-            for name in ("tiered", "no_programme")
-        ]
-        ours, theirs = (
-            run_market(side, side.world.population.posterior, "literature").per_customer["profit"]
-            for side in sides
-        )
-        means.append(ours.mean() - theirs.mean())
+    config = compose_simulate(
+        ["customers=60", "weeks=15", "response.saturation=1.0", "against=no_programme"]
+    )
+    means = [
+        run_markets(
+            config, other_side(config), config.world.population.posterior, "literature",
+            cohort=cohort,
+        ).lift("profit").mean
+        for cohort in range(3)
+    ]  # fmt: skip
     assert one["swing"]["high"]["mean"] == pytest.approx(np.mean(means))
+
+
+def test_two_policies_are_compared_as_two_programmes_are():
+    run = sensitivity("policy=blanket", "against=no_offers", "only=[offers,membership]", *TINY)
+    assert run.summary["policy_against"] == "no_offers"
+    keys = {one["key"] for one in run.summary["assumptions"]}
+    assert {"response.offer_log_rate.discount", "response.member_log_rate"} <= keys
+    assert "Blanket or no offers" in render_sensitivity(run.summary)
 
 
 def test_an_answer_without_a_second_programme():
@@ -469,10 +478,11 @@ def test_markets_of_another_question_are_not_taken(tmp_path):
         fingerprint(compose_sensitivity(list(given)))
         for given in (
             (), ("seed=1",), ("weeks=52",), ("response.goal_gradient=0.3",), ("off=[season]",),
-            ("against=points",), ("customers=100",), ("offers.contact_cost.email=0.02",),
+            ("against=points",), ("policy=random",), ("customers=100",),
+            ("offers.contact_cost.email=0.02",),
         )
     }  # fmt: skip
-    assert len(marks) == 8
+    assert len(marks) == 9
     same = fingerprint(compose_sensitivity(["trajectories=5", "threads=3", "name=x", "kpis=[nps]"]))
     assert same == fingerprint(compose_sensitivity())
     row = np.arange(len(COLUMNS)) / 3
@@ -503,7 +513,7 @@ def test_markets_of_another_question_are_not_taken(tmp_path):
     [
         (["only=[membrship]"], "only='membrship' is not known, did you mean 'membership'?"),
         (["kpis=[profitt]"], "kpis='profitt' is not known"),
-        (["kpis=[incremental_profit]", "against=null"], "kpis: incremental_profit compares two"),
+        (["kpis=[incremental_profit]", "against=null"], "kpis: incremental_profit is a difference"),
         (["kpis=[nps,nps]"], "names without repetition"),
         (["status=[A,X]"], "status[1]='X' is not known; choose A, V or M"),
         (["ranges={response.saturaton:[0,1]}"], "did you mean 'response.saturation'?"),

@@ -46,18 +46,20 @@ class Checkpoint:
         self.path = path
         self._key = key
         self._known: dict[tuple[int, int], dict[str, float]] = {}
-        self._fresh = True
+        self._started = False
+        self._whole = False
         with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError):
             head, *lines = path.read_text("utf-8").splitlines()
             if json.loads(head)["key"] == key:
-                self._fresh = False
+                self._started = True
                 for line in lines:  # a line that is cut off ends it
                     one = json.loads(line)
                     self._known[int(one["draw"]), int(one["cohort"])] = dict(one["lifts"])
+                self._whole = True
 
     @classmethod
     def of(cls, config: SimulateConfig) -> Self:
-        """The one of this configuration, posterior and source code."""
+        """The one of this configuration, posterior and compiled rules."""
         facts = {
             name: value
             for name, value in dataclasses.asdict(config).items()
@@ -80,17 +82,20 @@ class Checkpoint:
     def put(self, draw: int, cohort: int, lifts: dict[str, float]) -> None:
         """Keep what a run brought."""
         self._known[draw, cohort] = lifts
-        with self.path.open("w" if self._fresh else "a", encoding="utf-8") as file:
-            if self._fresh:
+        new = {(draw, cohort): lifts} if self._whole else self._known
+        # A file that is another's, or ends in a line that was cut off, is written anew.
+        with self.path.open("a" if self._whole else "w", encoding="utf-8") as file:
+            if not self._whole:
                 file.write(json.dumps({"key": self._key}) + "\n")
-            file.write(json.dumps({"draw": draw, "cohort": cohort, "lifts": lifts}) + "\n")
+            for (at, of), brought in new.items():
+                file.write(json.dumps({"draw": at, "cohort": of, "lifts": brought}) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self._fresh = False
+        self._started = self._whole = True
 
     def delete(self) -> None:
         """The job is done."""
-        if not self._fresh:
+        if self._started:
             self.path.unlink(missing_ok=True)
 
 

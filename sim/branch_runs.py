@@ -55,7 +55,7 @@ class BranchRun:
     luck
         What draws depend on besides the customer.
     control
-        Name of the branch that ``direct`` and ``deadweight`` are measured against; None for the
+        The branch that ``direct`` and ``deadweight`` are measured against; None for the
         first branch, which is the control of the others.
     direct
         Totals of the same actions with neighbours and rivals as in the control, if asked for.
@@ -74,7 +74,7 @@ class BranchRun:
     customer_id: NDArray[np.uint64]
     group: NDArray[np.uint8]
     luck: "Luck"
-    control: str | None = None
+    control: Branch | None = None
     direct: BranchTotals | None = None
     deadweight: NDArray[np.int64] | None = None
     kept: dict[str, NDArray[np.generic]] = field(default_factory=dict)
@@ -189,7 +189,7 @@ def run_branches(
             customers.traits["id"].copy(),
             customers.account["group"].copy(),
             luck[at],
-            branches[0].name if at else None,
+            branches[0] if at else None,
             frozen[branch.name].totals() if branch.name in frozen else None,
             deadweight[at - 1]
             if at and idle and differ_in_decider_only(branch, branches[0])

@@ -107,7 +107,7 @@ def paired(treated: BranchRun, control: BranchRun) -> PairedRun:
         raise ValueError(
             f"branches {names} met different luck (key, replica): a paired lift needs the same"
         )
-    against = treated.control == control.branch.name
+    against = treated.control == control.branch
     gain = treated.frame["profit"].to_numpy(float) - control.frame["profit"].to_numpy(float)
     return PairedRun(
         treated.totals,

@@ -205,3 +205,19 @@ def test_draws_that_cannot_be_run_are_one_line_and_exit_2(
     assert len(errors) == 1
     assert words in errors[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_outlive_two_interruptions(tmp_path: Path) -> None:
+    path = tmp_path / "lifts.jsonl"
+    first = Checkpoint(path, "key")
+    for draw in range(3):
+        first.put(draw, 0, {"profit": float(draw)})
+    path.write_text(path.read_text()[:-5])  # cut off in the middle of a line
+    second = Checkpoint(path, "key")
+    assert len(second) == 2
+    for draw in range(2, 5):
+        second.put(draw, 0, {"profit": float(draw)})
+    path.write_text(path.read_text()[:-5])
+    assert [Checkpoint(path, "key").get(draw, 0) for draw in range(5)] == [
+        {"profit": 0.0}, {"profit": 1.0}, {"profit": 2.0}, {"profit": 3.0}, None,
+    ]  # fmt: skip

@@ -170,6 +170,20 @@ def test_a_further_mechanism_changes_no_draw_of_a_lift(three, world, population)
         np.testing.assert_array_equal(without.lift(name), asked.lift(name), name)
 
 
+def test_what_was_measured_against_another_control_of_the_same_name_is_left_out(
+    world, plain, population
+) -> None:
+    offered = Branch("offers", world, offers(30))
+    control, treated = run_branches(
+        [Branch("none", world), offered], population(30), KEY, 5, direct=("offers",)
+    )
+    (other,) = run_branches([Branch("none", plain)], population(30), KEY, 5)
+    assert paired(treated, control).direct is not None
+    assert paired(treated, control).deadweight is not None
+    assert paired(treated, other).direct is None
+    assert paired(treated, other).deadweight is None
+
+
 def test_weekly_lifts_are_the_mean_lift_by_week(three) -> None:
     pair = paired(three[1], three[0])
     assert pair.weekly_lift.shape == (30,)

@@ -12,6 +12,7 @@ from agents.population import GROCERY
 from experiments.config import (
     compose_demo,
     compose_mapping,
+    compose_sensitivity,
     compose_simulate,
     groups,
     load_option,
@@ -24,7 +25,11 @@ from experiments.config_sources import APPLICATIONS
 OPTIONS = [
     (name, group, one) for name in APPLICATIONS for group in groups(name) for one in options(group)
 ]
-COMPOSE = {"demo": compose_demo, "simulate": compose_simulate}
+COMPOSE = {
+    "demo": compose_demo,
+    "simulate": compose_simulate,
+    "sensitivity": compose_sensitivity,
+}
 
 
 @pytest.mark.parametrize(("application", "group", "option"), OPTIONS)
@@ -32,6 +37,8 @@ def test_every_option_of_every_group_composes(application: str, group: str, opti
     extra = {"data": ["data.contactable=all"]}.get(group, [])
     if option == "csv":
         extra = ["data.path=log.csv"]
+    if application == "sensitivity":
+        extra = ["against=null"]  # no programme is compared with itself
     config = COMPOSE[application]([f"{group}={option}", *extra])
     assert dataclasses.is_dataclass(config)
     if group in ("world", "response", "programme", "offers"):

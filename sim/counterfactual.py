@@ -172,6 +172,7 @@ def branch_values(
         (market,) = begin(
             (Branch("nothing", world, replica=replica),), customers, key, 0, network, lambda: None
         )
+        network = market.network  # the same friends in every replica
         running = RunningTotals(n, weeks)
         rows = FrozenNeighbours(
             market, market.customers.take(source), market.engine.rules, source, weeks

@@ -149,7 +149,7 @@ def sensitivity_config(
     varied = chosen.varied
     with Evaluator(config, varied, store, progress) as evaluate:
         base = evaluate("Luck at the defaults", [{}], config.luck_cohorts)[0]
-        screened, screenings = _screen(config, varied, evaluate)
+        screenings = _screen(config, varied, evaluate)
         few = _few(config, screenings[config.kpis[0]])
         swung = _swings(config, varied, screenings[config.kpis[0]], evaluate)
         spread = _spread(config, varied, evaluate)
@@ -192,8 +192,7 @@ def sensitivity_config(
             "most": config.most,
             "resamples": RESAMPLES,
             "standard_errors": STANDARD_ERRORS,
-            "points": screened + len(swung) * 2 + config.hypercube + 1
-            + (0 if varying is None else len(varying)),
+            "points": evaluate.points,
             "markets": len(evaluate.used),
         },
     }  # fmt: skip
@@ -212,13 +211,13 @@ def _points(varied: Sequence[Assumption], design: NDArray[np.float64]) -> list[d
 
 def _screen(
     config: SensitivityConfig, varied: Sequence[Assumption], evaluate: Evaluator
-) -> tuple[int, dict[str, Screening | None]]:
+) -> dict[str, Screening | None]:
     names = [one.key for one in varied]
     seed = seed_of(config.seed, "morris")
     design = trajectories(names, config.trajectories, config.levels, seed)
     title = f"Screen {len(varied)} assumptions (Morris)"
     markets = evaluate(title, _points(varied, design), config.cohorts)
-    return len(design), {
+    return {
         kpi: screen(names, design, outcome(kpi, markets), config.levels, CONFIDENCE, seed)
         for kpi in config.kpis
     }

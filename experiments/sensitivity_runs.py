@@ -111,6 +111,8 @@ class Evaluator:
     ----------
     used
         Names of the markets asked for, in the order in which they first were.
+    points
+        Sets of values asked for.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Evaluator:
         self.store = store
         self.progress = progress
         self.used: dict[str, None] = {}
+        self.points = 0
         self.done: dict[str, NDArray[np.float64]] = {} if store is None else store.kept
         self._defaults = {one.key: one.default for one in varied}
         self._moves = [
@@ -167,6 +170,7 @@ class Evaluator:
         wanted = [[self.tasks(values, cohort) for cohort in range(cohorts)] for values in points]
         unique = {task.name: task for point in wanted for tasks in point for task in tasks}
         self.used |= dict.fromkeys(unique)
+        self.points += len(points)
         missing = [task for name, task in unique.items() if name not in self.done]
         stage = (
             self.progress.stage(title, len(unique))

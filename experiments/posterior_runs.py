@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from agents.compiled import kernel_digest
 from agents.errors import InputError
 from agents.population import PosteriorLike
 from experiments.config import SimulateConfig
@@ -25,7 +24,7 @@ from experiments.config_schema import REPLICAS
 from experiments.console import Progress
 from experiments.market_run import PER_CUSTOMER, run_markets
 from experiments.run_directory import plain_json
-from experiments.version import version
+from experiments.version import market_code
 from sim.uncertainty import decompose
 
 _OUTPUTS = ("name", "runs_dir", "threads", "draws", "replicas")
@@ -59,13 +58,13 @@ class Checkpoint:
 
     @classmethod
     def of(cls, config: SimulateConfig) -> Self:
-        """The one of this configuration, posterior and compiled rules."""
+        """The one of this configuration, posterior and source code."""
         facts = {
             name: value
             for name, value in dataclasses.asdict(config).items()
             if name not in _OUTPUTS
         }
-        digest = hashlib.sha256(f"{version()} {kernel_digest()} {facts!r}".encode())
+        digest = hashlib.sha256(f"{market_code()} {facts!r}".encode())
         if config.posterior is not None:
             with contextlib.suppress(OSError):
                 digest.update(Path(config.posterior).read_bytes())

@@ -15,33 +15,25 @@ from numpy.typing import NDArray
 from agents.errors import InputError
 from experiments.config import SensitivityConfig, SimulateConfig, other_side
 from experiments.market_run import PER_CUSTOMER
-from experiments.version import version
+from experiments.version import market_code
 from sim.metrics import KPIS
 
 # What is kept of a market: sums over the run per person, then the KPIs of the whole run.
 COLUMNS = (*(f"per_person_{name}" for name in PER_CUSTOMER), *(kpi.name for kpi in KPIS))
-# What decides on a market beside the kernels and the policies.
-_CODE = ("market_run", "worlds", "evaluation", "sensitivity_assumptions")
 
 
 def fingerprint(config: SensitivityConfig) -> str:
     """Digest of all that decides on a market at given values: configuration, data, code."""
-    from agents.compiled import kernel_digest
-
     about = {
         field.name: getattr(config, field.name) for field in dataclasses.fields(SimulateConfig)
     }
     for name in ("name", "runs_dir", "threads"):
         del about[name]
     text = json.dumps(about, default=dataclasses.asdict, sort_keys=True)
-    digest = hashlib.sha256(f"{version()} {kernel_digest()} {text}".encode())
+    digest = hashlib.sha256(f"{market_code()} {text}".encode())
     other = other_side(config)
     against = None if other is None else (other.programme, other.policy)
     digest.update(repr((against, config.assumptions)).encode())
-    root = Path(__file__).resolve().parents[1]
-    code = [root / "experiments" / f"{name}.py" for name in _CODE]
-    for path in (*sorted((root / "policies").glob("*.py")), *code):
-        digest.update(path.read_bytes())
     if config.posterior is not None:
         digest.update(Path(config.posterior).read_bytes())
     return digest.hexdigest()[:32]

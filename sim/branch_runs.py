@@ -108,8 +108,8 @@ def run_branches(
     weeks
         Weeks that count, at least 1.
     warmup_weeks
-        Weeks before them without offers, each branch in its own world; branches of one world and
-        replica share theirs.
+        Weeks before them without offers, each branch in its own world; branches of one world
+        share theirs.
     network
         Word-of-mouth graph, that of an earlier warm-up for example. By default one is drawn from
         the customers and the key; branches whose worlds ask for the same graph share it.

@@ -24,8 +24,9 @@ class Branch:
     decider
         Chooses offers; None makes none. It may keep state, so no two branches can share one.
     replica
-        Number of its luck (docs/contracts.md §3); None keeps the customers' own. Branches of
-        other replicas meet independent luck: same customers, same network, other draws.
+        Number of its luck (docs/contracts.md §3) in the weeks that count; None keeps the
+        customers' own. Branches of other replicas meet independent luck after a common warm-up:
+        same customers, same network, other draws.
     """
 
     name: str
@@ -70,15 +71,19 @@ def begin(
 
     def market(branch: Branch, start: Customers, decider: Decider | None) -> LoyaltyMarket:
         own = start.take(slice(None))
-        if branch.replica is not None:
-            own.state["replica"] = branch.replica
         return LoyaltyMarket(branch.world, own, key, decider=decider, network=graph(branch.world))
 
+    def counted(branch: Branch, start: Customers) -> LoyaltyMarket:
+        begun = market(branch, start, branch.decider)
+        if branch.replica is not None:
+            begun.customers.state["replica"] = branch.replica
+        return begun
+
     if warmup_weeks == 0:
-        return [market(branch, customers, branch.decider) for branch in branches]
+        return [counted(branch, customers) for branch in branches]
     warm: list[tuple[Branch, LoyaltyMarket]] = []
     for branch in branches:
-        if not any(differ_in_decider_only(branch, other) for other, _ in warm):
+        if not any(branch.world == other.world for other, _ in warm):
             warm.append((branch, market(branch, customers, None)))
     for first in range(0, warmup_weeks, WEEKS_PER_QUARTER):  # several weeks at once are faster
         weeks = min(WEEKS_PER_QUARTER, warmup_weeks - first)
@@ -88,13 +93,13 @@ def begin(
             tell()
     begun = []
     for branch in branches:
-        start = next(one for other, one in warm if differ_in_decider_only(branch, other))
-        begun.append(market(branch, start.customers, branch.decider))
+        start = next(one for other, one in warm if branch.world == other.world)
+        begun.append(counted(branch, start.customers))
     return begun
 
 
 def differ_in_decider_only(one: Branch, other: Branch) -> bool:
-    """Are world and luck the same, so that a warm-up is common to both?"""
+    """Are world and luck the same, so that deadweight has a meaning?"""
     return one.world == other.world and one.replica == other.replica
 
 

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-KERNEL_PACKAGES = ("agents", "sim", "envs", "experiments/bench")
+KERNEL_PACKAGES = ("agents", "agents/calibration", "sim", "envs", "experiments/bench")
 PLUG_IN_GROUP = "loyaltylab.mechanisms"
 _KEEP_SECONDS = 14 * 24 * 3600
 
@@ -123,6 +123,11 @@ def prefetch(typing: Any, record: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(record), generate
+
+
+def threaded_kernel(function: F) -> F:
+    """Compile a loop that Python threads may run side by side, each on rows of its own."""
+    return _compile(function, nogil=True)
 
 
 def parallel_kernel(function: F) -> F:

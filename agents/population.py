@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special
 
 from agents.compiled import kernel
 from agents.dynamics import Dynamics
@@ -33,11 +33,11 @@ class PosteriorLike(Protocol):
 
     @property
     def purchase_model(self) -> str:
-        """Model of purchases: pareto_nbd or drift."""
+        """Model of purchases: pareto_nbd, lognormal or drift."""
 
     @property
     def spend_model(self) -> str:
-        """Model of baskets: gamma_gamma, lognormal_gamma, or none (visits without a basket)."""
+        """Model of baskets: gamma_gamma, lognormal_gamma, lognormal, or none (visits without)."""
 
     @property
     def parameters(self) -> dict[str, NDArray[np.float64]]:
@@ -169,6 +169,9 @@ def rate_moments(posterior: PosteriorLike, draw: int = 0) -> tuple[float, float]
             _parameter(posterior, "rate_mean", draw),
             _parameter(posterior, "rate_log_sd", draw),
         )
+    if posterior.purchase_model == "lognormal":
+        sd = _parameter(posterior, "rate_log_sd", draw)
+        return math.exp(_parameter(posterior, "rate_log_mean", draw) + sd**2 / 2), sd
     shape = _parameter(posterior, "rate_shape", draw)
     return shape / _parameter(posterior, "rate_rate", draw), math.sqrt(
         float(special.polygamma(1, shape))
@@ -182,6 +185,8 @@ def mean_basket(posterior: PosteriorLike, draw: int = 0) -> float:
         return 0.0
     if posterior.spend_model == "gamma_gamma":
         return _MINOR * p["spend_within_shape"] * p["spend_scale"] / max(p["spend_shape"] - 1, 0.1)
+    if posterior.spend_model == "lognormal":
+        return _MINOR * math.exp(p["spend_log_mean"] + p["spend_log_sd"] ** 2 / 2)
     mean, sd = rate_moments(posterior, draw)
     log_rate = math.log(mean) - sd**2 / 2
     return _MINOR * math.exp(
@@ -196,6 +201,7 @@ def dynamics_from(posterior: PosteriorLike, draw: int = 0, **own: Any) -> Dynami
     return Dynamics(
         drift_sd=sd if drifting else 0.0,
         drift_weeks=_parameter(posterior, "drift_time_constant", draw) if drifting else 0.0,
+        spend_family="lognormal" if posterior.spend_model == "lognormal" else "gamma",
         log_rate_centre=math.log(mean) - sd**2 / 2 if drifting else math.log(mean),
         **own,
     )
@@ -206,8 +212,17 @@ def filter_from(posterior: PosteriorLike, draw: int = 0) -> FilterParameters:
 
     Under drift the gamma prior matches the lognormal's mean and variance, and the weekly discount
     is the steady-state gain of a local-level filter: keep = 1 - sqrt(innovation variance × mean
-    rate) (West & Harrison 1997, Bayesian Forecasting and Dynamic Models, ch. 2).
+    rate) (West & Harrison 1997, Bayesian Forecasting and Dynamic Models, ch. 2). In the static
+    hierarchy gammas match mean and variance of the logs: dropout varies so much there that a
+    gamma of the same variance would put nearly everybody at no hazard at all.
     """
+    if posterior.purchase_model == "lognormal":
+        p = {name: float(values[draw]) for name, values in posterior.parameters.items()}
+        return FilterParameters(
+            *_gamma_of_logs(p["rate_log_mean"], p["rate_log_sd"]),
+            *_gamma_of_logs(p["dropout_log_mean"], p["dropout_log_sd"]),
+            spend_prior_mean=mean_basket(posterior, draw),
+        )
     dropout = (
         _parameter(posterior, "dropout_shape", draw),
         _parameter(posterior, "dropout_rate", draw),
@@ -225,6 +240,15 @@ def filter_from(posterior: PosteriorLike, draw: int = 0) -> FilterParameters:
         *dropout,
         spend_prior_mean=spend,
     )
+
+
+def _gamma_of_logs(mean: float, sd: float) -> tuple[float, float]:
+    """Shape and rate of the gamma whose logarithm has this mean and standard deviation."""
+    log_shape = optimize.brentq(
+        lambda at: float(special.polygamma(1, math.exp(at))) - sd**2, -7.0, 14.0
+    )
+    shape = math.exp(log_shape)
+    return shape, math.exp(float(special.digamma(shape)) - mean)
 
 
 def draw_population(
@@ -300,6 +324,9 @@ def _fill(
     if posterior.purchase_model == "drift":
         log_rate = np.full(n, math.log(p["rate_mean"]) - p["rate_log_sd"] ** 2 / 2)
         drift = p["rate_log_sd"] * rate_z
+    elif posterior.purchase_model == "lognormal":
+        log_rate = p["rate_log_mean"] + p["rate_log_sd"] * rate_z
+        drift = np.zeros(n)
     else:
         rate = special.gammaincinv(p["rate_shape"], special.ndtr(rate_z)) / p["rate_rate"]
         log_rate = np.log(np.maximum(rate, 1e-30))
@@ -307,15 +334,27 @@ def _fill(
     traits["log_rate"] = log_rate
     customers.state["drift"] = drift
     customers.state["habit"] = np.exp(log_rate + drift)  # visits as usual before week 0
-    traits["hazard"] = (
-        special.gammaincinv(p["dropout_shape"], special.ndtr(z(_HAZARD))) / p["dropout_rate"]
-    )
-    spend_z = z(_SPEND)
+    hazard_z, spend_z = z(_HAZARD), z(_SPEND)
+    if posterior.purchase_model == "lognormal":
+        across = p["rate_dropout_correlation"]
+        apart = math.sqrt(1 - across**2)
+        traits["hazard"] = np.exp(
+            p["dropout_log_mean"] + p["dropout_log_sd"] * (across * rate_z + apart * hazard_z)
+        )
+        by_rate = p["rate_spend_correlation"]
+        by_hazard = (p["dropout_spend_correlation"] - across * by_rate) / apart
+        spend_z *= math.sqrt(max(1 - by_rate**2 - by_hazard**2, 0.0))
+        spend_z += by_rate * rate_z + by_hazard * hazard_z
+    else:
+        dropout = special.gammaincinv(p["dropout_shape"], special.ndtr(hazard_z))
+        traits["hazard"] = dropout / p["dropout_rate"]
     if posterior.spend_model == "gamma_gamma":
         precision = special.gammaincinv(p["spend_shape"], special.ndtr(-spend_z)) / p["spend_scale"]
         mean = p["spend_within_shape"] / np.maximum(precision, 1e-12)
     elif posterior.spend_model == "none":
         mean = np.zeros(n)
+    elif posterior.spend_model == "lognormal":
+        mean = np.exp(p["spend_log_mean"] + p["spend_log_sd"] * spend_z)
     else:
         mean = np.exp(
             p["spend_log_mean"]
@@ -323,7 +362,8 @@ def _fill(
             + p["spend_log_sd"] * spend_z
         )
     traits["spend_mean"] = _MINOR * mean
-    traits["spend_shape"] = p.get("spend_within_shape", 1.0)
+    within = "spend_within_log_sd" if posterior.spend_model == "lognormal" else "spend_within_shape"
+    traits["spend_shape"] = p.get(within, 1.0)
     for kind in range(len(KINDS)):
         traits["response"][:, kind] = z(_RESPONSE + kind)
     for at, channel in enumerate(CHANNELS):

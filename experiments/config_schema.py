@@ -12,7 +12,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
-from agents.calibration.posterior import PARAMETERS, SIGNED
+from agents.calibration.posterior import (
+    CORRELATIONS,
+    PURCHASE_PARAMETERS,
+    SIGNED,
+    SPEND_PARAMETERS,
+)
 from agents.dynamics import SubscriptionParameters, SurveyParameters
 from agents.errors import InputError
 from agents.network import NetworkParameters
@@ -92,7 +97,7 @@ class CalibrationConfig:
 
     method: Literal["map"]
     model: Literal["auto", "pareto_nbd", "drift"]
-    spend: Literal["auto", "gamma_gamma", "lognormal_gamma"]
+    spend: Literal["auto", "gamma_gamma", "lognormal_gamma", "lognormal"]
     draws: int
 
     def __post_init__(self) -> None:
@@ -104,16 +109,25 @@ class PopulationConfig:
     """Purchases, dropout and baskets of a world's customers, where no log is fitted.
 
     ``parameters`` are those of both models by name, as a posterior has them
-    (``agents.calibration.posterior.PARAMETERS``); spend model 'none' has none: visits without a
+    (``agents.calibration.posterior``); spend model 'none' has none: visits without a
     basket.
     """
 
-    purchase_model: Literal["pareto_nbd", "drift"]
-    spend_model: Literal["gamma_gamma", "lognormal_gamma", "none"]
+    purchase_model: Literal["pareto_nbd", "lognormal", "drift"]
+    spend_model: Literal["gamma_gamma", "lognormal_gamma", "lognormal", "none"]
     parameters: dict[str, float]
 
     def __post_init__(self) -> None:
-        needed = (*PARAMETERS[self.purchase_model], *PARAMETERS.get(self.spend_model, ()))
+        _check(
+            (self.purchase_model == "lognormal") == (self.spend_model == "lognormal"),
+            "spend_model",
+            self.spend_model,
+            "lognormal with purchase model lognormal, and only with it",
+        )
+        needed = (
+            *PURCHASE_PARAMETERS[self.purchase_model],
+            *SPEND_PARAMETERS.get(self.spend_model, ()),
+        )
         for name in self.parameters:
             if name not in needed:
                 raise InputError(unknown_choice("parameters", name, needed))
@@ -123,10 +137,12 @@ class PopulationConfig:
             value = self.parameters[name]
             if name in SIGNED:
                 _check(-20 <= value <= 20, f"parameters.{name}", value, "-20 to 20")
+            elif name in CORRELATIONS:
+                _check(-1 < value < 1, f"parameters.{name}", value, "above -1 and below 1")
             else:
                 allowed = "1e-6 to 1,000,000"
                 _check(1e-6 <= value <= 1e6, f"parameters.{name}", value, allowed)
-        for name in ("rate_log_sd", "spend_log_sd"):
+        for name in ("rate_log_sd", "dropout_log_sd", "spend_log_sd"):
             value = self.parameters.get(name, 1.0)
             _check(value <= 5, f"parameters.{name}", value, "at most 5")
 

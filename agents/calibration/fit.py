@@ -1,18 +1,33 @@
-"""Fit the models to a log: posterior mode, then draws from a Laplace approximation."""
+"""Fit the models to a log: posterior mode and Laplace approximation, or NUTS."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from agents.calibration import models
-from agents.calibration.laplace import Mode, compile_density, find_mode, sample
+from agents.calibration.customer_histories import customer_histories
+from agents.calibration.laplace import Compiled, Floats, Mode, around, compile_density, find_mode
 from agents.calibration.log import SECONDS_PER_WEEK, TransactionLog
-from agents.calibration.posterior import PARAMETERS, PURCHASE_MODELS, SPEND_MODELS, Posterior
+from agents.calibration.nuts import Diagnostics, diagnose_normal, sample
+from agents.calibration.posterior import (
+    PURCHASE_MODELS,
+    PURCHASE_PARAMETERS,
+    SPEND_MODELS,
+    SPEND_PARAMETERS,
+    Posterior,
+)
 from agents.calibration.sufficient import count_moments, purchase_histories, spend_totals
 from agents.errors import InputError
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 DRIFT_MEAN_WEEKLY = 0.3
 DRIFT_WEEKS = 26
@@ -20,15 +35,20 @@ FEWEST_WEEKS = 8
 FEWEST_REPEAT_CUSTOMERS = 20
 MOST_CUSTOMERS = 20_000
 
+Inference = Literal["map", "nuts"]
+INFERENCES = ("map", "nuts")
+
 
 def fit(
     log: TransactionLog,
     model: str = "auto",
     spend: str = "auto",
     *,
+    inference: Inference = "map",
     priors: models.Priors = "weak",
     draws: int = 200,
     seed: int = 0,
+    untrusted: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Posterior:
     """Fit purchases and spend of a log.
@@ -38,16 +58,21 @@ def fit(
     log : TransactionLog
         At least 8 whole weeks (26 for drift) and 20 customers with repeat purchases. Of more
         than 20,000 customers a random subset of that size is fitted.
-    model : {"auto", "pareto_nbd", "drift"}
+    model : {"auto", "pareto_nbd", "lognormal", "drift"}
         Purchase model; see `choose`.
-    spend : {"auto", "gamma_gamma", "lognormal_gamma"}
+    spend : {"auto", "gamma_gamma", "lognormal_gamma", "lognormal"}
         Spend model; see `choose`.
+    inference : {"map", "nuts"}
+        `map` draws from the normal approximation at the mode, on the scale of the free
+        variables; `nuts` samples the posterior itself and keeps `draws` of its draws.
     priors : {"weak", "flat"}
         Flat priors give maximum likelihood; the drift model's hazard keeps its prior.
     draws : int
-        Draws from the normal approximation at the mode, on the scale of logs.
+        Draws kept.
     seed : int
         Seed of the draws and of the subset.
+    untrusted : bool
+        Keep a fit whose NUTS diagnostics are beyond their bounds.
     progress : callable, optional
         Receives one line per stage.
 
@@ -55,9 +80,11 @@ def fit(
     ------
     InputError
         If a model is unknown, the log is too short or has too few repeat customers, all amounts
-        are equal, or the log does not identify the model.
+        are equal, the log does not identify the model, or diagnostics are beyond their bounds.
     """
     report = progress or (lambda line: None)
+    if inference not in INFERENCES:
+        raise InputError(f"inference is {inference!r}; allowed: {', '.join(INFERENCES)}")
     purchase_model, spend_model, reason = choose(log, model, spend)
     _require(log, purchase_model)
     report(f"{log.name}: {reason}")
@@ -65,30 +92,90 @@ def fit(
     used = log
     if log.n_customers > MOST_CUSTOMERS:
         used = log.select(rng.choice(log.n_customers, MOST_CUSTOMERS, replace=False))
-    report(f"fitting {purchase_model}")
-    purchase = _fit_purchase(used, purchase_model, priors)
-    report(f"fitting {spend_model}")
-    basket = _fit_spend(used, spend_model, priors)
-    parameters = sample(purchase, draws, rng) | sample(basket, draws, rng)
-    if purchase_model == "drift":
-        hazard = parameters.pop("hazard")
-        parameters["dropout_shape"] = np.full_like(hazard, models.DROPOUT_SHAPE)
-        parameters["dropout_rate"] = models.DROPOUT_SHAPE / hazard
-    order = PARAMETERS[purchase_model] + PARAMETERS[spend_model]
+    parameters: dict[str, Floats] = {}
+    attributes: dict[str, str] = {}
+    for part, name, build in _parts(used, purchase_model, spend_model, priors):
+        report(f"fitting {name}")
+        density = compile_density(build())
+        mode = find_mode(density, log.name)
+        points, diagnostics = _draws(density, mode, inference, draws, seed, rng)
+        failures = diagnostics.failures()
+        if failures and inference == "nuts" and not untrusted:
+            raise InputError(
+                f"{log.name}: draws of {name} cannot be trusted: {'; '.join(failures)}; allowed: "
+                "another model, a longer log, priors other than flat, or untrusted=true to keep "
+                "them as they are"
+            )
+        for failure in failures:
+            report(f"{name}: {failure}")
+        parameters |= density.parameters(np.vstack([mode.point, points]))
+        attributes[f"{part}_log_likelihood"] = f"{mode.log_likelihood:.4f}"
+        attributes[f"{part}_diagnostics"] = json.dumps(asdict(diagnostics))
     return Posterior(
         purchase_model,
         spend_model,
-        {name: parameters[name] for name in order},
+        _named(parameters, purchase_model, spend_model),
         _attributes(log, used.n_customers)
-        | {
-            "choice": reason,
-            "priors": priors,
-            "seed": str(seed),
-            "method": "mode and Laplace approximation",
-            "purchase_log_likelihood": f"{purchase.log_likelihood:.4f}",
-            "spend_log_likelihood": f"{basket.log_likelihood:.4f}",
-        },
+        | {"choice": reason, "priors": priors, "seed": str(seed), "inference": inference}
+        | attributes,
     )
+
+
+def _parts(
+    log: TransactionLog, purchase_model: str, spend_model: str, priors: models.Priors
+) -> list[tuple[str, str, Callable[[], pm.Model]]]:
+    """What is fitted by itself: part, name and model."""
+    if purchase_model == "lognormal":
+        return [
+            ("purchase", "lognormal", lambda: models.lognormal(customer_histories(log), priors))
+        ]
+    purchase: dict[str, Callable[[], pm.Model]] = {
+        "pareto_nbd": lambda: models.pareto_nbd(purchase_histories(log), priors),
+        "drift": lambda: models.drift(count_moments(log), priors),
+    }
+    basket: dict[str, Callable[[], pm.Model]] = {
+        "lognormal_gamma": lambda: models.lognormal_gamma(spend_totals(log), priors),
+        "gamma_gamma": lambda: models.gamma_gamma(*_repeat_spend(log), priors),
+    }
+    return [
+        ("purchase", purchase_model, purchase[purchase_model]),
+        ("spend", spend_model, basket[spend_model]),
+    ]
+
+
+def _draws(
+    density: Compiled,
+    mode: Mode,
+    inference: Inference,
+    draws: int,
+    seed: int,
+    rng: np.random.Generator,
+) -> tuple[Floats, Diagnostics]:
+    """Points of the free variables, shape (draws, p)."""
+    if inference == "map":
+        points = around(mode, draws, rng)
+        return points, diagnose_normal(density, mode, points)
+    chains, diagnostics = sample(density, mode, seed=seed)
+    flat = chains.reshape(-1, chains.shape[-1])
+    kept = np.linspace(0, len(flat) - 1, min(draws, len(flat))).round().astype(int)
+    return flat[kept], diagnostics
+
+
+def _named(found: dict[str, Floats], purchase_model: str, spend_model: str) -> dict[str, Floats]:
+    """The parameters that a posterior of these models has, in its order."""
+    found = dict(found)
+    if purchase_model == "drift":
+        hazard = found["hazard"]
+        found["dropout_shape"] = np.full_like(hazard, models.DROPOUT_SHAPE)
+        found["dropout_rate"] = models.DROPOUT_SHAPE / hazard
+    if purchase_model == "lognormal":
+        across, rate = found["rate_dropout_correlation"], found["rate_spend_correlation"]
+        partial = found["dropout_spend_partial_correlation"]
+        found["dropout_spend_correlation"] = across * rate + partial * np.sqrt(
+            (1 - across**2) * (1 - rate**2)
+        )
+    order = PURCHASE_PARAMETERS[purchase_model] + SPEND_PARAMETERS[spend_model]
+    return {name: found[name] for name in order}
 
 
 def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tuple[str, str, str]:
@@ -96,7 +183,7 @@ def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tup
 
     `auto` takes `drift` and `lognormal_gamma` when at least 26 weeks are observed and customers
     existed before the log or buy at least 0.3 times a week; otherwise `pareto_nbd` and
-    `gamma_gamma`.
+    `gamma_gamma`. The correlated hierarchy is one model of both: `lognormal` takes `lognormal`.
 
     Raises
     ------
@@ -114,8 +201,18 @@ def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tup
     if log.origin == "log_start":
         why = f"customers existed before the log, {why}"
     steady = log.weeks >= DRIFT_WEEKS and (log.origin == "log_start" or weekly >= DRIFT_MEAN_WEEKLY)
+    if model == "auto" and spend == "lognormal":
+        model = "lognormal"
     purchase = model if model != "auto" else ("drift" if steady else "pareto_nbd")
-    basket = spend if spend != "auto" else ("lognormal_gamma" if steady else "gamma_gamma")
+    basket = spend
+    if spend == "auto":
+        basket = "lognormal_gamma" if steady else "gamma_gamma"
+        basket = "lognormal" if purchase == "lognormal" else basket
+    if (purchase == "lognormal") != (basket == "lognormal"):
+        raise InputError(
+            f"model is {purchase} and spend is {basket}; allowed: lognormal for both or for "
+            "neither, as it is one model of both"
+        )
     chosen = "auto" if "auto" in (model, spend) else "as asked"
     return purchase, basket, f"{purchase} and {basket} ({chosen}: {why})"
 
@@ -142,19 +239,8 @@ def _require(log: TransactionLog, purchase_model: str) -> None:
         raise InputError(f"{log.name}: amount is the same in every row; allowed: amounts that vary")
 
 
-def _fit_purchase(log: TransactionLog, name: str, priors: models.Priors) -> Mode:
-    if name == "pareto_nbd":
-        built = models.pareto_nbd(purchase_histories(log), priors)
-        return find_mode(compile_density(built), log.name)
-    built = models.drift(count_moments(log), priors)
-    return find_mode(compile_density(built, small=True), log.name)
-
-
-def _fit_spend(log: TransactionLog, name: str, priors: models.Priors) -> Mode:
-    if name == "lognormal_gamma":
-        return find_mode(
-            compile_density(models.lognormal_gamma(spend_totals(log), priors)), log.name
-        )
+def _repeat_spend(log: TransactionLog) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Repeat purchases and their mean spend, of customers who have some."""
     summary = log.summary()
     some = (summary.frequency > 0) & (summary.mean_spend > 0)
     frequency, mean_spend = summary.frequency[some], summary.mean_spend[some]
@@ -164,8 +250,7 @@ def _fit_spend(log: TransactionLog, name: str, priors: models.Priors) -> Mode:
             f"{log.name}: mean amount of repeat purchases takes {different} values; "
             f"allowed: at least {FEWEST_REPEAT_CUSTOMERS}"
         )
-    built = models.gamma_gamma(frequency, mean_spend, priors)
-    return find_mode(compile_density(built), log.name)
+    return frequency, mean_spend
 
 
 def _attributes(log: TransactionLog, customers_used: int) -> dict[str, str]:

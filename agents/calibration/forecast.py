@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.calibration.log import SECONDS_PER_WEEK, TransactionLog
-from agents.calibration.models import QUADRATURE_NODES
 from agents.calibration.posterior import Posterior
 
+QUADRATURE_NODES = 24
 GRID_NODES = 121
 GRID_REACH = 5.0
 

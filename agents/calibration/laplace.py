@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,9 @@ ENOUGH = 1e-4
 """Log density that a quadratic model at the mode may still promise."""
 
 
+Evaluate = Callable[[Floats], tuple[float, float, Floats]]
+
+
 @dataclass(frozen=True)
 class Compiled:
     """A model's log density as one function of its free scalars.
@@ -30,16 +32,22 @@ class Compiled:
     Attributes
     ----------
     names : tuple of str
-        Free variables, in the order of `point`. A leading `log_` marks the log of a parameter.
+        Free variables, in the order of `point`.
     initial : float64, shape (p,)
         Starting point.
     evaluate : callable
-        point -> (log density, log-likelihood, gradient).
+        point -> (log density, log-likelihood, gradient); one thread at a time.
+    fork : callable
+        Another `evaluate` with working memory of its own, for another thread.
+    parameters : callable
+        points, shape (draws, p) -> deterministics and free variables by name, shape (draws,).
     """
 
     names: tuple[str, ...]
     initial: Floats
-    evaluate: Callable[[Floats], list[Any]]
+    evaluate: Evaluate
+    fork: Callable[[], Evaluate]
+    parameters: Callable[[Floats], dict[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -52,28 +60,49 @@ class Mode:
     log_likelihood: float
 
 
-def compile_density(model: pm.Model, small: bool = False) -> Compiled:
+def compile_density(model: pm.Model) -> Compiled:
     """Compile a model whose free variables are untransformed scalars.
 
-    `small` evaluates a model of a handful of numbers with numpy: a C compiler's seconds would
-    not pay.
+    Python calls a handful of operations, the log-likelihood among them: a C compiler's seconds
+    would not pay.
     """
     from pytensor.compile.mode import Mode as CompileMode
 
+    plain = CompileMode(linker="py", optimizer="fast_compile")
     (likelihood,) = model.replace_rvs_by_values([model["likelihood"]])
-    with warnings.catch_warnings():
-        # The models use no linear algebra, for which a missing BLAS would matter.
-        warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
-        function = model.compile_fn(
-            [model.logp(), likelihood, model.dlogp()],
-            inputs=model.value_vars,
-            point_fn=False,
-            mode=CompileMode(linker="py", optimizer="merge") if small else None,
-        )
+    function = model.compile_fn(
+        [model.logp(), likelihood, model.dlogp()],
+        inputs=model.value_vars,
+        point_fn=False,
+        mode=plain,
+    )
     names = tuple(str(variable.name) for variable in model.value_vars)
     start = model.initial_point()
     initial = np.array([float(start[name]) for name in names])
-    return Compiled(names, initial, lambda point: list(function(*point)))
+
+    def evaluation(function: Callable[..., list[Any]]) -> Evaluate:
+        def evaluate(point: Floats) -> tuple[float, float, Floats]:
+            density, log_likelihood, gradient = function(*point)
+            return float(density), float(log_likelihood), np.array(gradient, np.float64)
+
+        return evaluate
+
+    known = [*model.deterministics, *model.free_RVs]
+    transform = model.compile_fn(
+        model.replace_rvs_by_values(known), inputs=model.value_vars, point_fn=False, mode=plain
+    )
+
+    def parameters(points: Floats) -> dict[str, Floats]:
+        values = np.array([transform(*point) for point in points], np.float64)
+        return {str(one.name): values[:, at] for at, one in enumerate(known)}
+
+    return Compiled(
+        names,
+        initial,
+        evaluation(function),
+        lambda: evaluation(function.copy(share_memory=False)),
+        parameters,
+    )
 
 
 def find_mode(density: Compiled, label: str) -> Mode:
@@ -88,7 +117,7 @@ def find_mode(density: Compiled, label: str) -> Mode:
 
     def negative(point: Floats) -> tuple[float, Floats]:
         value, _, gradient = density.evaluate(point)
-        return -float(value), -np.asarray(gradient, float)
+        return -value, -gradient
 
     found = minimize(
         negative,
@@ -103,7 +132,7 @@ def find_mode(density: Compiled, label: str) -> Mode:
     try:
         np.linalg.cholesky(hessian)
         covariance = np.asarray(np.linalg.inv(hessian), np.float64)
-        gradient = np.asarray(density.evaluate(point)[2], float)
+        gradient = density.evaluate(point)[2]
         still_to_gain = float(gradient @ covariance @ gradient) / 2
     except np.linalg.LinAlgError:
         still_to_gain = np.inf
@@ -113,25 +142,20 @@ def find_mode(density: Compiled, label: str) -> Mode:
             f"{label}: the log does not identify {', '.join(density.names)}; "
             "allowed: a longer log, more customers, or priors other than flat"
         )
-    return Mode(density.names, point, covariance, float(density.evaluate(point)[1]))
+    return Mode(density.names, point, covariance, density.evaluate(point)[1])
 
 
 def negative_hessian(density: Compiled, point: Floats) -> Floats:
     """Minus the Hessian of the log density by central differences of its gradient."""
     rows = []
     for step in np.eye(len(point)) * HESSIAN_STEP:
-        above, below = (np.asarray(density.evaluate(p)[2]) for p in (point + step, point - step))
+        above, below = (density.evaluate(p)[2] for p in (point + step, point - step))
         rows.append((below - above) / (2 * HESSIAN_STEP))
     matrix = np.array(rows)
     return np.asarray((matrix + matrix.T) / 2)
 
 
-def sample(mode: Mode, draws: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Parameters at the mode (index 0) and at draws of the normal approximation."""
-    factor = np.linalg.cholesky(mode.covariance)
+def around(mode: Mode, draws: int, rng: np.random.Generator) -> Floats:
+    """Draws of the normal approximation, shape (draws, p)."""
     noise = rng.standard_normal((draws, len(mode.point)))
-    points = np.vstack([mode.point, mode.point + noise @ factor.T])
-    return {
-        name.removeprefix("log_"): np.exp(column) if name.startswith("log_") else column
-        for name, column in zip(mode.names, points.T, strict=True)
-    }
+    return np.asarray(mode.point + noise @ np.linalg.cholesky(mode.covariance).T)

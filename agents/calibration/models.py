@@ -1,8 +1,8 @@
-"""The PyMC models: purchase (Pareto/NBD, drift) and spend (Gamma-Gamma, lognormal-Gamma).
+"""The PyMC models: purchase (Pareto/NBD, BG/NBD, hierarchy, drift) and spend.
 
-Each function returns a `pymc.Model` whose free variables are the natural logs of positive
-parameters (or a parameter itself where it may be negative), so a mode, a Laplace approximation
-and NUTS all work on the same model. Rates are per week.
+Each function returns a `pymc.Model` whose free variables are untransformed scalars, mostly logs
+(`log_…`) or inverse hyperbolic tangents (`atanh_…`) of parameters, so that a mode, a Laplace
+approximation and NUTS all work on the same model. Rates are per week.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from agents.calibration.customer_histories import CustomerHistories
+from agents.calibration.hierarchy_likelihood import CorrelatedLognormal
+from agents.calibration.likelihood import potential
+from agents.calibration.purchase_likelihoods import BGNBD, ParetoNBD
+from agents.calibration.spend_likelihoods import GammaGamma, LognormalGamma
 from agents.calibration.sufficient import CountMoments, PurchaseHistories, SpendTotals
 
 if TYPE_CHECKING:
@@ -21,8 +27,8 @@ Priors = Literal["weak", "flat"]
 
 PRIOR_HAZARD = 0.0007
 DROPOUT_SHAPE = 0.6
-QUADRATURE_NODES = 24
-SPEND_NODES = 15
+COVARIATE_SD = 0.5
+EARLY_SHARE = 1 / 8
 
 
 def _pymc() -> tuple[Any, Any]:
@@ -34,54 +40,100 @@ def _pymc() -> tuple[Any, Any]:
     return pymc, pytensor.tensor
 
 
-def _log_parameter(name: str, centre: float, sd: float, priors: Priors) -> Any:
+def _signed(name: str, centre: float, sd: float, priors: Priors) -> Any:
+    """Parameter of any value with prior Normal(centre, sd), or flat."""
+    pm, _ = _pymc()
+    if priors == "flat":
+        return pm.Flat(name, initval=centre)
+    return pm.Normal(name, centre, sd, initval=centre)
+
+
+def _positive(name: str, centre: float, sd: float, priors: Priors) -> Any:
     """Positive parameter: a free log with prior Normal(log centre, sd), or flat."""
     pm, pt = _pymc()
-    initial = float(np.log(centre))
-    if priors == "flat":
-        free = pm.Flat(f"log_{name}", initval=initial)
-    else:
-        free = pm.Normal(f"log_{name}", initial, sd, initval=initial)
-    return pm.Deterministic(name, pt.exp(free))
+    return pm.Deterministic(name, pt.exp(_signed(f"log_{name}", float(np.log(centre)), sd, priors)))
+
+
+def _correlation(name: str, priors: Priors) -> Any:
+    """Correlation: a free inverse hyperbolic tangent with prior Normal(0, .5), or flat."""
+    pm, pt = _pymc()
+    return pm.Deterministic(name, pt.tanh(_signed(f"atanh_{name}", 0.0, 0.5, priors)))
 
 
 def pareto_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
-    """Pareto/NBD [1]_: purchases Poisson while alive, both rates gamma across customers.
+    """Pareto/NBD, see `ParetoNBD`.
 
-    With q = r + s + x, the substitution w = ((a + y) / (a + t_x))^-q turns the dropout integral
-    of [2]_ into one whose integrand is constant when alpha = beta, so that 24 Gauss-Legendre
-    nodes give the closed form's log-likelihood on CDNOW to 1e-4.
+    Shape and rate of dropout lie on a curved ridge: logs tell the hazard s / (beta + t) of those
+    who have stayed for a while, t, but hardly s and beta. So that hazard is free in place of s,
+    at an eighth of the mean age; priors stay on s and beta.
 
     Priors: log r ~ N(0, 1.5), log alpha ~ N(log 10, 2), log s ~ N(0, 1), log beta ~ N(log 20, 2).
-
-    References
-    ----------
-    .. [1] Schmittlein, Morrison and Colombo (1987). Counting your customers.
-       Management Science 33(1), 1-24.
-    .. [2] Fader and Hardie (2005). A note on deriving the Pareto/NBD model.
-       http://www.brucehardie.com/notes/009/
     """
     pm, pt = _pymc()
-    nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
-    nodes, weights = (nodes + 1) / 2, weights / 2
-    x = data.frequency.astype(float)
-    t_x, T = data.recency, data.age
+    while_ago = float(np.average(data.age, weights=data.customers)) * EARLY_SHARE
     with pm.Model() as model:
-        r = _log_parameter("rate_shape", 1.0, 1.5, priors)
-        a = _log_parameter("rate_rate", 10.0, 2.0, priors)
-        s = _log_parameter("dropout_shape", 1.0, 1.0, priors)
-        b = _log_parameter("dropout_rate", 20.0, 2.0, priors)
-        counting = pt.gammaln(r + x) - pt.gammaln(r) + r * pt.log(a) + s * pt.log(b)
-        alive = -(r + x) * pt.log(a + T) - s * pt.log(b + T)
-        q = r + s + x
-        w_T = ((a + t_x) / (a + T)) ** q
-        w = w_T[:, None] + (1 - w_T)[:, None] * nodes[None, :]
-        shifted = (a + t_x)[:, None] * w ** (-1 / q)[:, None]
-        mean = ((shifted / (b - a + shifted)) ** (s + 1) * weights).sum(axis=1)
-        dead = pt.log(s / q) - q * pt.log(a + t_x) + pt.log((1 - w_T) * mean + 1e-300)
-        either = pt.maximum(alive, dead) + pt.log1p(pt.exp(-pt.abs(alive - dead)))
-        likelihood = counting + either
-        pm.Potential("likelihood", (data.customers * likelihood).sum())
+        rate_shape = _positive("rate_shape", 1.0, 1.5, priors)
+        rate_rate = _positive("rate_rate", 10.0, 2.0, priors)
+        beta = _positive("dropout_rate", 20.0, 2.0, priors)
+        hazard = pm.Flat("log_early_hazard", initval=float(-np.log(20.0 + while_ago)))
+        log_shape = hazard + pt.log(beta + while_ago)
+        shape = pm.Deterministic("dropout_shape", pt.exp(log_shape))
+        if priors != "flat":
+            pm.Potential("prior_of_dropout_shape", pm.logp(pm.Normal.dist(0.0, 1.0), log_shape))
+        potential(ParetoNBD(data), rate_shape, rate_rate, shape, beta)
+    return model
+
+
+def bg_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
+    """BG/NBD, see `BGNBD`: a reference to compare with, which the simulator does not play.
+
+    Priors: log r ~ N(0, 1.5), log alpha ~ N(log 10, 2), log a ~ N(0, 1.5), log b ~ N(log 3, 1.5).
+    """
+    pm, _ = _pymc()
+    with pm.Model() as model:
+        potential(
+            BGNBD(data),
+            _positive("rate_shape", 1.0, 1.5, priors),
+            _positive("rate_rate", 10.0, 2.0, priors),
+            _positive("dropout_a", 1.0, 1.5, priors),
+            _positive("dropout_b", 3.0, 1.5, priors),
+        )
+    return model
+
+
+def lognormal(data: CustomerHistories, priors: Priors = "weak") -> pm.Model:
+    """Correlated lognormal rate, dropout and mean basket, see `CorrelatedLognormal`.
+
+    Covariates shift the three means. Priors: rate_log_mean ~ N(log observed rate, 2),
+    dropout_log_mean ~ N(log 1/50, 2), spend_log_mean ~ N(log mean basket, 2); log sds
+    ~ N(log 1.2, .5), N(log 1.5, .5), N(log .6, .5) and N(log .6, .5) within customers; inverse
+    hyperbolic tangents of the correlations ~ N(0, .5); covariates' coefficients ~ N(0, .5).
+    """
+    pm, _ = _pymc()
+    rate = float((data.frequency.sum() + 1) / (data.age.sum() + 1))
+    paid = data.baskets > 0
+    basket = float(np.average(data.mean_log_spend[paid], weights=data.baskets[paid]))
+    likelihood = CorrelatedLognormal(data)
+    with pm.Model() as model:
+        across = _correlation("rate_spend_correlation", priors)
+        partial = _correlation("dropout_spend_partial_correlation", priors)
+        parameters = [
+            _signed("rate_log_mean", float(np.log(rate)), 2.0, priors),
+            _positive("rate_log_sd", 1.2, 0.5, priors),
+            _signed("dropout_log_mean", float(np.log(1 / 50)), 2.0, priors),
+            _positive("dropout_log_sd", 1.5, 0.5, priors),
+            _correlation("rate_dropout_correlation", priors),
+            _signed("spend_log_mean", basket, 2.0, priors),
+            _positive("spend_log_sd", 0.6, 0.5, priors),
+            across,
+            partial,
+            _positive("spend_within_log_sd", 0.6, 0.5, priors),
+        ]
+        known = len(parameters)
+        parameters += [
+            _signed(name, 0.0, COVARIATE_SD, priors) for name in likelihood.names[known:]
+        ]
+        potential(likelihood, *parameters)
     return model
 
 
@@ -113,10 +165,10 @@ def drift(data: CountMoments, priors: Priors = "weak") -> pm.Model:
     # Sign of h t, and which moments hold log m and sd^2.
     sign = np.array([-1.0, -1.0] + [1.0] * (1 + len(data.lags)))
     with pm.Model() as model:
-        m = _log_parameter("rate_mean", data.mean_count, 2.0, priors)
-        sd = _log_parameter("rate_log_sd", 0.8, 1.0, priors)
-        tau = _log_parameter("drift_time_constant", 100.0, 1.5, priors)
-        hazard = _log_parameter("hazard", PRIOR_HAZARD, 0.7, "weak")
+        m = _positive("rate_mean", data.mean_count, 2.0, priors)
+        sd = _positive("rate_log_sd", 0.8, 1.0, priors)
+        tau = _positive("drift_time_constant", 100.0, 1.5, priors)
+        hazard = _positive("hazard", PRIOR_HAZARD, 0.7, "weak")
         correlation = pt.exp(-np.concatenate([[0.0], data.lags]) / tau)
         expected = pt.concatenate([pt.stack([pt.log(m), pt.log(m)]), sd**2 * correlation])
         expected = expected + sign * hazard * data.age
@@ -125,80 +177,38 @@ def drift(data: CountMoments, priors: Priors = "weak") -> pm.Model:
     return model
 
 
-def gamma_gamma(frequency: Any, mean_spend: Any, priors: Priors = "weak") -> pm.Model:
-    """Gamma-Gamma spend [1]_ in closed form on mean spend and number of repeat purchases.
+def gamma_gamma(
+    frequency: npt.NDArray[np.int64], mean_spend: npt.NDArray[np.float64], priors: Priors = "weak"
+) -> pm.Model:
+    """Gamma-Gamma, see `GammaGamma`.
 
     Priors: log p ~ N(log 4, 1), log q ~ N(log 3, 1), log gamma ~ N(log mean spend, 2).
-
-    References
-    ----------
-    .. [1] Fader and Hardie (2013). The Gamma-Gamma model of monetary value.
-       http://www.brucehardie.com/notes/025/
     """
-    pm, pt = _pymc()
-    x, z = np.asarray(frequency, float), np.asarray(mean_spend, float)
+    pm, _ = _pymc()
     with pm.Model() as model:
-        p = _log_parameter("spend_within_shape", 4.0, 1.0, priors)
-        q = _log_parameter("spend_shape", 3.0, 1.0, priors)
-        g = _log_parameter("spend_scale", float(z.mean()), 2.0, priors)
-        likelihood = (
-            pt.gammaln(p * x + q)
-            - pt.gammaln(p * x)
-            - pt.gammaln(q)
-            + q * pt.log(g)
-            + (p * x - 1) * np.log(z)
-            + (p * x) * np.log(x)
-            - (p * x + q) * pt.log(g + x * z)
+        potential(
+            GammaGamma(frequency, mean_spend),
+            _positive("spend_within_shape", 4.0, 1.0, priors),
+            _positive("spend_shape", 3.0, 1.0, priors),
+            _positive("spend_scale", float(mean_spend.mean()), 2.0, priors),
         )
-        pm.Potential("likelihood", likelihood.sum())
     return model
 
 
 def lognormal_gamma(data: SpendTotals, priors: Priors = "weak") -> pm.Model:
-    """Customer's log mean basket is normal around a line in its log rate; baskets are gamma.
-
-    log M ~ N(spend_log_mean + spend_rate_slope * log rate, spend_log_sd) and, given M, a basket
-    is Gamma with shape `spend_within_shape` and mean M. The integral over M is adaptive
-    Gauss-Hermite, centred one Newton step from the precision-weighted mean.
+    """Lognormal mean basket, gamma baskets, see `LognormalGamma`.
 
     Priors: spend_log_mean ~ N(log mean basket, 3), spend_rate_slope ~ N(0, .5),
     log spend_log_sd ~ N(log .6, 1), log spend_within_shape ~ N(0, 1).
     """
-    pm, pt = _pymc()
-    node, node_weight = np.polynomial.hermite.hermgauss(SPEND_NODES)
-    n, total = data.baskets, data.spend
-    log_mean_basket = float(np.log(total.sum() / n.sum()))
+    pm, _ = _pymc()
+    basket = float(np.log(data.spend.sum() / data.baskets.sum()))
     with pm.Model() as model:
-        if priors == "flat":
-            level = pm.Flat("spend_log_mean", initval=log_mean_basket)
-            slope = pm.Flat("spend_rate_slope", initval=0.0)
-        else:
-            level = pm.Normal("spend_log_mean", log_mean_basket, 3.0, initval=log_mean_basket)
-            slope = pm.Normal("spend_rate_slope", 0.0, 0.5, initval=0.0)
-        sd = _log_parameter("spend_log_sd", 0.6, 1.0, priors)
-        k = _log_parameter("spend_within_shape", 1.0, 1.0, priors)
-        centre = level + slope * data.log_rate
-        precision = n * k + 1 / sd**2
-        mode = (n * k * np.log(total / n) + centre / sd**2) / precision
-        pull = k * total * pt.exp(-mode)
-        mode = mode + (pull - n * k - (mode - centre) / sd**2) / (pull + 1 / sd**2)
-        width = 1 / pt.sqrt(k * total * pt.exp(-mode) + 1 / sd**2)
-        log_m = mode[:, None] + np.sqrt(2) * width[:, None] * node[None, :]
-        distance = (log_m - centre[:, None]) * (1 / sd)
-        integrand = (
-            -(n * k)[:, None] * log_m
-            - k * total[:, None] * pt.exp(-log_m)
-            - distance * distance / 2
-            + (node**2 + np.log(node_weight))[None, :]
+        potential(
+            LognormalGamma(data),
+            _signed("spend_log_mean", basket, 3.0, priors),
+            _signed("spend_rate_slope", 0.0, 0.5, priors),
+            _positive("spend_log_sd", 0.6, 1.0, priors),
+            _positive("spend_within_shape", 1.0, 1.0, priors),
         )
-        peak = integrand.max(axis=1)
-        likelihood = (
-            n * (k * pt.log(k) - pt.gammaln(k))
-            + (k - 1) * data.log_spend
-            + peak
-            + pt.log(pt.exp(integrand - peak[:, None]).sum(axis=1))
-            + pt.log(width / sd)
-            - 0.5 * np.log(np.pi)
-        )
-        pm.Potential("likelihood", likelihood.sum())
     return model

@@ -17,15 +17,34 @@ from agents.errors import InputError
 
 FORMAT = "loyaltylab-posterior-1"
 
-PARAMETERS: dict[str, tuple[str, ...]] = {
+PURCHASE_PARAMETERS: dict[str, tuple[str, ...]] = {
     "pareto_nbd": ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate"),
+    "lognormal": (
+        "rate_log_mean", "rate_log_sd", "dropout_log_mean", "dropout_log_sd",
+        "rate_dropout_correlation",
+    ),
     "drift": ("rate_mean", "rate_log_sd", "drift_time_constant", "dropout_shape", "dropout_rate"),
+}  # fmt: skip
+SPEND_PARAMETERS: dict[str, tuple[str, ...]] = {
     "gamma_gamma": ("spend_within_shape", "spend_shape", "spend_scale"),
     "lognormal_gamma": ("spend_log_mean", "spend_log_sd", "spend_rate_slope", "spend_within_shape"),
-}
-PURCHASE_MODELS = ("pareto_nbd", "drift")
-SPEND_MODELS = ("gamma_gamma", "lognormal_gamma")
-SIGNED = ("spend_log_mean", "spend_rate_slope")
+    "lognormal": (
+        "spend_log_mean", "spend_log_sd", "spend_within_log_sd", "rate_spend_correlation",
+        "dropout_spend_correlation",
+    ),
+}  # fmt: skip
+PURCHASE_MODELS, SPEND_MODELS = tuple(PURCHASE_PARAMETERS), tuple(SPEND_PARAMETERS)
+SIGNED = ("rate_log_mean", "dropout_log_mean", "spend_log_mean", "spend_rate_slope")
+CORRELATIONS = (
+    "rate_dropout_correlation", "rate_spend_correlation", "dropout_spend_correlation",
+)  # fmt: skip
+
+
+def range_of(name: str) -> tuple[float, float]:
+    """Open range of a parameter."""
+    if name in CORRELATIONS:
+        return -1.0, 1.0
+    return (-np.inf if name in SIGNED else 0.0), np.inf
 
 
 @dataclass(frozen=True)
@@ -34,13 +53,14 @@ class Posterior:
 
     Attributes
     ----------
-    purchase_model : {"pareto_nbd", "drift"}
+    purchase_model : {"pareto_nbd", "lognormal", "drift"}
         Model of purchases and dropout; rates and hazards per week, time constant in weeks.
-    spend_model : {"gamma_gamma", "lognormal_gamma"}
-        Model of baskets, in currency units.
+    spend_model : {"gamma_gamma", "lognormal_gamma", "lognormal"}
+        Model of baskets, in currency units. `lognormal` is one model of purchases, dropout and
+        baskets: it comes with itself only.
     parameters : dict of float64, shape (1 + draws,)
-        The parameters in `PARAMETERS` of both models. Index 0 is the mode (MAP); the others are
-        draws. One index is one joint draw.
+        The parameters in `PURCHASE_PARAMETERS` and `SPEND_PARAMETERS` of the models. Index 0 is
+        the mode (MAP); the others are draws. One index is one joint draw.
     attributes : dict of str
         Source, size, period, fit and versions.
 
@@ -63,7 +83,7 @@ class Posterior:
         ):
             if model not in allowed:
                 raise ValueError(f"model is {model!r}; allowed: {', '.join(allowed)}")
-        expected = PARAMETERS[self.purchase_model] + PARAMETERS[self.spend_model]
+        expected = PURCHASE_PARAMETERS[self.purchase_model] + SPEND_PARAMETERS[self.spend_model]
         if set(self.parameters) != set(expected):
             raise ValueError(
                 f"parameters are {sorted(self.parameters)}; allowed: {sorted(expected)}"
@@ -72,9 +92,11 @@ class Posterior:
         if len(lengths) != 1 or lengths == {0}:
             raise ValueError("parameters must have one value per draw, and at least one")
         for name, values in self.parameters.items():
-            if not np.isfinite(values).all() or (name not in SIGNED and (values <= 0).any()):
-                allowed_range = "finite" if name in SIGNED else "finite and above 0"
-                raise ValueError(f"{name} has a value that is not {allowed_range}")
+            low, high = range_of(name)
+            if not (np.isfinite(values) & (values > low) & (values < high)).all():
+                raise ValueError(
+                    f"{name} has a value outside its range; allowed: finite, {low:g} to {high:g}"
+                )
 
     @property
     def n_draws(self) -> int:

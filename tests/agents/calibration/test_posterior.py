@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.calibration.posterior import PARAMETERS, Posterior
+from agents.calibration.posterior import (
+    CORRELATIONS,
+    PURCHASE_PARAMETERS,
+    SPEND_PARAMETERS,
+    Posterior,
+)
 from agents.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -13,13 +18,25 @@ ROOT = Path(__file__).parents[3]
 
 def make_posterior(draws=5, purchase="drift", spend="lognormal_gamma", **changes):
     rng = np.random.default_rng(0)
-    names = PARAMETERS[purchase] + PARAMETERS[spend]
-    parameters = {name: np.exp(rng.normal(size=draws + 1)) for name in names}
+    names = PURCHASE_PARAMETERS[purchase] + SPEND_PARAMETERS[spend]
+    scores = {name: rng.normal(size=draws + 1) for name in names}
+    parameters = {
+        name: np.tanh(score) if name in CORRELATIONS else np.exp(score)
+        for name, score in scores.items()
+    }
     return Posterior(purchase, spend, parameters | changes, {"data": "toy 51° ü", "customers": "9"})
 
 
-@pytest.mark.parametrize("purchase", ["drift", "pareto_nbd"])
-@pytest.mark.parametrize("spend", ["lognormal_gamma", "gamma_gamma"])
+@pytest.mark.parametrize(
+    ("purchase", "spend"),
+    [
+        ("drift", "lognormal_gamma"),
+        ("drift", "gamma_gamma"),
+        ("pareto_nbd", "lognormal_gamma"),
+        ("pareto_nbd", "gamma_gamma"),
+        ("lognormal", "lognormal"),
+    ],
+)
 def test_a_saved_posterior_comes_back_bit_for_bit(tmp_path, purchase, spend):
     posterior = make_posterior(purchase=purchase, spend=spend)
     posterior.save(tmp_path / "new" / "posterior.nc")
@@ -106,9 +123,10 @@ def test_loading_imports_no_heavy_package(tmp_path):
     ("change", "message"),
     [
         ({"rate_mean": np.array([1.0, np.nan] * 3)}, "rate_mean"),
-        ({"rate_mean": np.zeros(6)}, "above 0"),
+        ({"rate_mean": np.zeros(6)}, "0 to inf"),
         ({"rate_mean": np.ones(3)}, "one value per draw"),
         ({"extra": np.ones(6)}, "allowed"),
+        ({"spend_log_mean": np.full(6, np.inf)}, "-inf to inf"),
     ],
 )
 def test_impossible_parameters_are_refused(change, message):
@@ -117,7 +135,7 @@ def test_impossible_parameters_are_refused(change, message):
 
 
 def test_an_unknown_model_or_draw_is_refused():
-    with pytest.raises(ValueError, match="allowed: pareto_nbd, drift"):
+    with pytest.raises(ValueError, match="allowed: pareto_nbd, lognormal, drift"):
         Posterior("bg_nbd", "gamma_gamma", {}, {})
     with pytest.raises(IndexError, match=r"0\.\.5"):
         make_posterior().values(6)

@@ -80,10 +80,10 @@ class LognormalGamma:
     names = ("spend_log_mean", "spend_rate_slope", "spend_log_sd", "spend_within_shape")
 
     def __init__(self, data: SpendTotals) -> None:
-        self._data: Any = tuple(
-            np.ascontiguousarray(column, np.float64)
-            for column in (data.baskets, data.spend, data.log_spend, data.log_rate)
-        )
+        self._baskets = np.ascontiguousarray(data.baskets, np.float64)
+        self._spend = np.ascontiguousarray(data.spend, np.float64)
+        self._log_spend = np.ascontiguousarray(data.log_spend, np.float64)
+        self._log_rate = np.ascontiguousarray(data.log_rate, np.float64)
         node, weight = np.polynomial.hermite.hermgauss(SPEND_NODES)
         self._node, self._log_weight = node, node**2 + np.log(weight)
 

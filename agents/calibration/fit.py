@@ -96,7 +96,8 @@ def fit(
     attributes: dict[str, str] = {}
     for part, name, build in _parts(used, purchase_model, spend_model, priors):
         report(f"fitting {name}")
-        density = compile_density(build())
+        built = build()
+        density = compile_density(built)
         mode = find_mode(density, log.name)
         points, diagnostics = _draws(density, mode, inference, draws, seed, rng)
         failures = diagnostics.failures()
@@ -111,6 +112,7 @@ def fit(
         parameters |= density.parameters(np.vstack([mode.point, points]))
         attributes[f"{part}_log_likelihood"] = f"{mode.log_likelihood:.4f}"
         attributes[f"{part}_diagnostics"] = json.dumps(asdict(diagnostics))
+        attributes[f"{part}_priors"] = json.dumps(built.priors)
     return Posterior(
         purchase_model,
         spend_model,

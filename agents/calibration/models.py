@@ -2,13 +2,14 @@
 
 Each function returns a `pymc.Model` whose free variables are untransformed scalars, mostly logs
 (`log_…`) or inverse hyperbolic tangents (`atanh_…`) of parameters, so that a mode, a Laplace
-approximation and NUTS all work on the same model. Rates are per week.
+approximation and NUTS all work on the same model. Its attribute `priors` says what was assumed of
+each parameter (`Prior`), by name. Rates are per week.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,23 @@ COVARIATE_SD = 0.5
 EARLY_SHARE = 1 / 8
 
 
+class Prior(NamedTuple):
+    """A parameter's prior: normal on a scale, `linear`, `log` or `atanh`; sd inf where flat."""
+
+    scale: str
+    centre: float
+    sd: float
+
+
+def _assumed(name: str, scale: str, centre: float, sd: float, priors: Priors) -> None:
+    """Write a prior down on the model at hand."""
+    pm, _ = _pymc()
+    model = pm.modelcontext(None)
+    if not hasattr(model, "priors"):
+        model.priors = {}
+    model.priors[name] = Prior(scale, centre, np.inf if priors == "flat" else sd)
+
+
 def _pymc() -> tuple[Any, Any]:
     """Pymc and pytensor.tensor, without the notice that ArviZ prints when imported."""
     with warnings.catch_warnings():
@@ -40,24 +58,33 @@ def _pymc() -> tuple[Any, Any]:
     return pymc, pytensor.tensor
 
 
-def _signed(name: str, centre: float, sd: float, priors: Priors) -> Any:
-    """Parameter of any value with prior Normal(centre, sd), or flat."""
+def _free(name: str, centre: float, sd: float, priors: Priors) -> Any:
+    """Free variable with prior Normal(centre, sd), or flat."""
     pm, _ = _pymc()
     if priors == "flat":
         return pm.Flat(name, initval=centre)
     return pm.Normal(name, centre, sd, initval=centre)
 
 
+def _signed(name: str, centre: float, sd: float, priors: Priors) -> Any:
+    """Parameter of any value with prior Normal(centre, sd), or flat."""
+    _assumed(name, "linear", centre, sd, priors)
+    return _free(name, centre, sd, priors)
+
+
 def _positive(name: str, centre: float, sd: float, priors: Priors) -> Any:
     """Positive parameter: a free log with prior Normal(log centre, sd), or flat."""
     pm, pt = _pymc()
-    return pm.Deterministic(name, pt.exp(_signed(f"log_{name}", float(np.log(centre)), sd, priors)))
+    log_centre = float(np.log(centre))
+    _assumed(name, "log", log_centre, sd, priors)
+    return pm.Deterministic(name, pt.exp(_free(f"log_{name}", log_centre, sd, priors)))
 
 
 def _correlation(name: str, priors: Priors) -> Any:
     """Correlation: a free inverse hyperbolic tangent with prior Normal(0, .5), or flat."""
     pm, pt = _pymc()
-    return pm.Deterministic(name, pt.tanh(_signed(f"atanh_{name}", 0.0, 0.5, priors)))
+    _assumed(name, "atanh", 0.0, 0.5, priors)
+    return pm.Deterministic(name, pt.tanh(_free(f"atanh_{name}", 0.0, 0.5, priors)))
 
 
 def pareto_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
@@ -78,6 +105,7 @@ def pareto_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
         hazard = pm.Flat("log_early_hazard", initval=float(-np.log(20.0 + while_ago)))
         log_shape = hazard + pt.log(beta + while_ago)
         shape = pm.Deterministic("dropout_shape", pt.exp(log_shape))
+        _assumed("dropout_shape", "log", 0.0, 1.0, priors)
         if priors != "flat":
             pm.Potential("prior_of_dropout_shape", pm.logp(pm.Normal.dist(0.0, 1.0), log_shape))
         potential(ParetoNBD(data), rate_shape, rate_rate, shape, beta)

@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from agents.calibration.constant_rate import Values
 from agents.calibration.log import SECONDS_PER_DAY, SECONDS_PER_WEEK, TransactionLog
-from agents.calibration.predictive import Predictive, Values, expected_by_age, predict
+from agents.calibration.predictive import Predictive, expected_by_age, predict
 from agents.errors import InputError
 
 LEVEL = 0.95
@@ -172,7 +173,7 @@ def evaluate(
     """Score fitted models on a hold-out period by log predictive density and calibration.
 
     Every model predicts the same quantity, purchase days in the whole weeks held out: `drift`
-    has to be fitted to `daily(calibration)`, and is given that history here.
+    and `habit` have to be fitted to `daily(calibration)`, and are given that history here.
 
     Parameters
     ----------

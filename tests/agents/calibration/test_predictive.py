@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import integrate, stats
 from scipy.special import betaln, hyp2f1
+from scipy.special import gamma as gamma_function
 
+from agents.calibration.constant_rate import chance_given_rates
 from agents.calibration.log import SECONDS_PER_DAY, SECONDS_PER_WEEK, TransactionLog
-from agents.calibration.predictive import chance_given_rates, expected_by_age, predict
+from agents.calibration.predictive import expected_by_age, predict
+from agents.calibration.weekly_rate import kinds, log_likelihood
 from agents.errors import InputError
 
 # Fader, Hardie and Lee (2005), table 2, on the published sample.
@@ -30,11 +35,23 @@ DRIFT = {
     "dropout_shape": 0.6,
     "dropout_rate": 8.0,
 }
+HABIT = {
+    "rate_mean": 1.1,
+    "rate_shape": 1.2,
+    "rate_power": 1.1,
+    "drift_time_constant": 6.0,
+    "shift_probability": 0.05,
+    "regular_share": 0.3,
+    "regularity": 1.8,
+    "dropout_shape": 0.6,
+    "dropout_rate": 8.0,
+}
 EVERY = {
     "pareto_nbd": PARETO_NBD,
     "bg_nbd": BG_NBD,
     "lognormal": LOGNORMAL,
     "drift": DRIFT,
+    "habit": HABIT,
 }
 # Purchase days after the first one, which is day 0 of 40 whole weeks.
 TRIPLES = {(0, 0, 279): [], (1, 30, 279): [30], (3, 270, 279): [14, 100, 270]}
@@ -239,6 +256,92 @@ def test_the_drift_model_equals_a_product_of_gauss_hermite_rules():
             assert density == pytest.approx(expected, rel=1e-5), (customer, y)
 
 
+def test_the_habit_model_equals_a_product_of_gauss_hermite_rules():
+    """One week of history and one ahead: an integral over two levels and two kinds."""
+    log = log_of_days([[0, 3, 4], [], [0, 1, 2, 3, 4, 5, 6]], weeks=1, origin="log_start")
+    found = predict("habit", HABIT, log, 1)
+    node, weight = np.polynomial.hermite_e.hermegauss(120)
+    weight /= weight.sum()
+    shape, power = HABIT["rate_shape"], HABIT["rate_power"]
+    moment = gamma_function(shape + power) / gamma_function(shape)
+
+    def days(z, regularity):
+        rate = HABIT["rate_mean"] * stats.gamma.ppf(stats.norm.cdf(z), shape) ** power / moment
+        binomial = stats.binom.pmf(np.arange(8), 7, -np.expm1(-rate[..., None] / 7))
+        ways = stats.binom.pmf(np.arange(8), 7, 0.5)
+        tilted = binomial * ways ** (regularity - 1)
+        return tilted / tilted.sum(axis=-1, keepdims=True)
+
+    rho = np.exp(-1 / HABIT["drift_time_constant"])
+    near = rho * node[:, None] + np.sqrt(1 - rho**2) * node
+    stay = (8.0 / 9.0) ** 0.6
+    for customer, n in enumerate((3, 0, 7)):
+        total = joint = 0.0
+        for share, regularity in ((0.7, 1.0), (0.3, HABIT["regularity"])):
+            first = share * weight * days(node, regularity)[:, n]
+            drifts = days(near, regularity)
+            anew = weight @ days(node, regularity)
+            ahead = (
+                0.95 * np.einsum("i,ijk,j->k", first, drifts, weight) + 0.05 * first.sum() * anew
+            )
+            total, joint = total + first.sum(), joint + ahead
+        assert found.p_alive()[customer] == pytest.approx(stay)
+        for y in range(8):
+            expected = stay * joint[y] / total + (y == 0) * (1 - stay)
+            assert found.density(np.full(3, y))[customer] == pytest.approx(expected, rel=1e-5)
+
+
+def test_regular_customers_vary_less_and_others_buy_on_the_days_of_a_poisson_process():
+    calm, steady = kinds("habit", HABIT)
+    assert (calm.share, steady.share) == pytest.approx((0.7, 0.3))
+    n = np.arange(8)
+    for kind, regularity in ((calm, 1.0), (steady, 1.8)):
+        spread = kind.chances(7) @ n**2 - kind.mean**2
+        binomial = kind.mean * (1 - kind.mean / 7)
+        middle = np.abs(kind.mean - 3.5) < 2
+        ratio = (spread / binomial)[middle]
+        assert ratio == pytest.approx(1.0) if regularity == 1.0 else (ratio < 0.75).all()
+    assert kinds("habit", HABIT | {"rate_power": 1.0})[0].stationary.sum() == pytest.approx(1)
+
+
+def test_the_likelihood_is_the_mass_of_the_log_and_highest_near_the_truth():
+    """One week by hand; then 800 simulated customers, likelihood ratios of at least 20."""
+    log = log_of_days([[0, 3, 4], []], weeks=1, origin="log_start")
+    node, weight = np.polynomial.hermite_e.hermegauss(80)
+    rate = np.exp(np.log(1.1) - 0.8**2 / 2 + 0.8 * node)
+    chances = [weight / weight.sum() @ stats.poisson.pmf(n, rate) for n in (3, 0)]
+    assert log_likelihood("drift", DRIFT, log) == pytest.approx(np.log(chances).sum())
+    rng = np.random.default_rng(4)
+    z, days = rng.standard_normal(800), []
+    for _ in range(40):
+        days.append(rng.poisson(np.exp(np.log(1.2) - 0.9**2 / 2 + 0.9 * z)))
+        z = 0.97 * z + np.sqrt(1 - 0.97**2) * rng.standard_normal(800)
+    counts = np.array(days).T
+    customer, week = np.nonzero(counts)
+    times = np.repeat(week * SECONDS_PER_WEEK, counts[customer, week])
+    simulated = replace(
+        log,
+        customer=np.repeat(customer, counts[customer, week]),
+        time=times,
+        amount=np.ones(len(times), np.int64),
+        customer_label=np.arange(800).astype(str),
+        end_time=40 * SECONDS_PER_WEEK,
+    )
+    truth = {
+        "rate_mean": 1.2,
+        "rate_log_sd": 0.9,
+        "drift_time_constant": -1 / np.log(0.97),
+        "dropout_shape": 1e-6,
+        "dropout_rate": 1.0,
+    }
+    best = log_likelihood("drift", truth, simulated)
+    for name, factor in (("rate_mean", 1.2), ("rate_log_sd", 0.85), ("drift_time_constant", 2.0)):
+        wrong = truth | {name: truth[name] * factor}
+        assert log_likelihood("drift", wrong, simulated) < best - 3
+    with pytest.raises(InputError, match="purchases in a week; allowed: at most 7"):
+        log_likelihood("habit", HABIT, simulated)
+
+
 @pytest.mark.parametrize("model", EVERY)
 def test_probabilities_sum_to_one_and_give_the_mean(three_customers, model):
     found = predict(model, EVERY[model], three_customers, 26)
@@ -284,11 +387,14 @@ def test_the_expectation_by_age_is_that_of_a_customer_without_history(model):
     found = expected_by_age(model, EVERY[model], age)
     assert found[0] == 0
     assert (np.diff(found) > 0).all()
-    if model == "drift":
-        hazard = {"dropout_shape": 0.6, "dropout_rate": 870.0}
-        slow = DRIFT | hazard
+    if model in ("drift", "habit"):
+        slow = EVERY[model] | {"dropout_shape": 0.6, "dropout_rate": 870.0}
         lives = (870.0 / (870.0 + np.arange(13))) ** 0.6
-        assert expected_by_age(model, slow, 13.0) == pytest.approx(1.1 * lives.sum(), rel=1e-3)
+        week = predict(model, slow, log_of_days([[]], weeks=1), 1)
+        one = week.expected()[0]
+        if model == "drift":
+            assert one == pytest.approx(1.1)
+        assert expected_by_age(model, slow, 13.0) == pytest.approx(one * lives.sum(), rel=1e-3)
         return
     new = predict(model, EVERY[model], log_of_days([[]], weeks=1 / 7), 13.0)
     assert new.expected()[0] == pytest.approx(found[2], rel=1e-6)
@@ -312,7 +418,13 @@ def test_a_busy_customer_underflows_nowhere():
 @pytest.mark.parametrize(
     ("model", "change", "weeks", "message"),
     [
-        ("poisson", {}, 26, "model is 'poisson'; allowed: pareto_nbd, bg_nbd, lognormal, drift"),
+        (
+            "poisson",
+            {},
+            26,
+            "model is 'poisson'; allowed: pareto_nbd, bg_nbd, lognormal, drift, habit",
+        ),
+        ("habit", {"regular_share": 1.0}, 26, "regular_share is 1.0; allowed: above 0 and below 1"),
         ("pareto_nbd", {"rate_shape": 0.0}, 26, "rate_shape is 0.0; allowed: finite and above 0"),
         ("bg_nbd", {"dropout_a": np.nan}, 26, "dropout_a is nan; allowed"),
         ("lognormal", {"rate_dropout_correlation": 1.0}, 26, "correlation is 1.0; allowed: ±0.99"),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from agents.calibration.constant_rate import (
     MOST_CORRELATION,
+    MOST_PURCHASES,
     Floats,
     Integers,
     LognormalGrid,
@@ -43,12 +44,13 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
         "shift_probability",
         "regular_share",
         "regularity",
+        "growth",
         "dropout_shape",
         "dropout_rate",
     ),
 }
 WEEKLY_MODELS = ("drift", "habit")
-_ANY = ("rate_log_mean", "dropout_log_mean")
+_ANY = ("rate_log_mean", "dropout_log_mean", "growth")
 _SHARES = ("shift_probability", "regular_share")
 _CONSTANT_RATE = {
     "pareto_nbd": predict_pareto_nbd,
@@ -160,7 +162,7 @@ def predict(
     drift      ``rate_mean``, ``rate_log_sd``, ``drift_time_constant``,
                ``dropout_shape``, ``dropout_rate``
     habit      ``rate_mean``, ``rate_shape``, ``rate_power``, ``drift_time_constant``,
-               ``shift_probability``, ``regular_share``, ``regularity``,
+               ``shift_probability``, ``regular_share``, ``regularity``, ``growth``,
                ``dropout_shape``, ``dropout_rate``
     ========== ==========================================================================
 
@@ -173,7 +175,9 @@ def predict(
     are Poisson. In `habit` the rate is a power of a gamma variable, driven by such a process; in
     a week it is drawn anew with ``shift_probability``; and counts are days of a week, those of a
     Poisson process for most customers and Conway-Maxwell-binomial [3]_ with exponent
-    ``regularity`` for the ``regular_share``, whose ``rate_mean`` is that of the former.
+    ``regularity`` for the ``regular_share``. All log rates change by ``growth`` a week, the log's
+    last week and its successors included; ``rate_mean`` is that of the last week and of the
+    customers who are not regular.
 
     Parameters
     ----------
@@ -227,6 +231,8 @@ def predict(
 def expected_by_age(model: str, values: Values, age: npt.ArrayLike) -> Floats:
     """Expected purchases of a new customer by an age in weeks, nothing known of its history.
 
+    Growth common to all customers is left out: rates are those of the log's last week.
+
     Parameters
     ----------
     model, values
@@ -263,7 +269,10 @@ def expected_by_age(model: str, values: Values, age: npt.ArrayLike) -> Floats:
         )
     s, b = values["dropout_shape"], values["dropout_rate"]
     if model in WEEKLY_MODELS:
-        rate = sum(float(kind.share * kind.stationary @ kind.mean) for kind in kinds(model, values))
+        rate = sum(
+            float(kind.share * kind.stationary @ kind.mean(MOST_PURCHASES))
+            for kind in kinds(model, values)
+        )
     else:
         rate = values["rate_shape"] / values["rate_rate"]
     return np.asarray(rate * exposure(s, b, weeks))

@@ -44,17 +44,23 @@ class Kind:
         Probability of each level when nothing is known.
     move : float64, shape (levels, levels)
         Probability of the next week's level given this week's.
+    growth : float
+        Change of every log rate per week; levels are those of the log's last week.
     chances : callable
-        Largest count -> P(count | level), shape (levels, counts), at most that many + 1.
-    mean : float64, shape (levels,)
-        Expected weekly count.
+        Largest count, weeks after the log's last one (negative before it) -> P(count | level),
+        shape (levels, counts), at most that many + 1.
     """
 
     share: float
     stationary: Floats
     move: Floats
-    chances: Callable[[int], Floats]
-    mean: Floats
+    growth: float
+    chances: Callable[[int, int], Floats]
+
+    def mean(self, most: int = DAYS, ahead: int = 0) -> Floats:
+        """Expected count of a week, counts above `most` left out; shape (levels,)."""
+        chances = self.chances(most, ahead)
+        return np.asarray(chances @ np.arange(chances.shape[1]))
 
 
 def log_likelihood(model: str, values: Values, log: TransactionLog) -> float:
@@ -138,7 +144,7 @@ def kinds(model: str, values: Values, counts: npt.NDArray[np.int64] | None = Non
     if model == "drift":
         sd = values["rate_log_sd"]
         rate = np.exp(np.log(values["rate_mean"]) - sd**2 / 2 + sd * grid)
-        return [Kind(1.0, stationary, move, lambda most: _poisson(rate, most), rate)]
+        return [Kind(1.0, stationary, move, 0.0, lambda most, ahead: _poisson(rate, most))]
     if counts is not None and counts.max(initial=0) > DAYS:
         raise InputError(
             f"a customer has {counts.max()} purchases in a week; allowed: at most {DAYS}, "
@@ -147,16 +153,15 @@ def kinds(model: str, values: Values, counts: npt.NDArray[np.int64] | None = Non
     shift = values["shift_probability"]
     move = (1 - shift) * move + shift * stationary
     rate = values["rate_mean"] * _power_gamma(grid, values["rate_shape"], values["rate_power"])
-    every = []
-    for share, regularity in (
-        (1 - values["regular_share"], 1.0),
-        (values["regular_share"], values["regularity"]),
-    ):
-        chances = _days(rate, regularity)
-        every.append(
-            Kind(share, stationary, move, _up_to(chances), chances @ np.arange(DAYS + 1.0))
-        )
-    return every
+    growth, regular = values["growth"], values["regular_share"]
+
+    def days(regularity: float) -> Callable[[int, int], Floats]:
+        return lambda most, ahead: _days(rate * np.exp(growth * ahead), regularity)[:, : most + 1]
+
+    return [
+        Kind(1 - regular, stationary, move, growth, days(1.0)),
+        Kind(regular, stationary, move, growth, days(values["regularity"])),
+    ]
 
 
 def _grid(time_constant: float) -> Floats:
@@ -204,10 +209,6 @@ def _days(rate: Floats, regularity: float) -> Floats:
     return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
 
-def _up_to(chances: Floats) -> Callable[[int], Floats]:
-    return lambda most: chances[:, : most + 1]
-
-
 def _stays(values: Values, age: Floats) -> Floats:
     """P(still alive a week later | alive at this age).
 
@@ -221,11 +222,14 @@ def _stays(values: Values, age: Floats) -> Floats:
 def _filter(kind: Kind, values: Values, histories: Histories) -> tuple[Floats, Floats, Floats]:
     """Log of share times density of the counts, P(alive and level), P(dead): given the counts."""
     start, counts = histories
-    by_count = np.ascontiguousarray(kind.chances(int(counts.max(initial=0))).T)
+    weeks, most = counts.shape[1], int(counts.max(initial=0))
+    by_count = kind.chances(most, 0).T
     living = np.tile(kind.stationary, (len(start), 1))
     dead = np.zeros(len(start))
     log_density = np.full(len(start), np.log(kind.share))
-    for week in range(counts.shape[1]):
+    for week in range(weeks):
+        if kind.growth:
+            by_count = kind.chances(most, week + 1 - weeks).T
         on = np.flatnonzero(start <= week)
         n = counts[on, week]
         seen = (living[on] @ kind.move) * by_count[n]
@@ -245,14 +249,25 @@ def _total(log_densities: list[Floats]) -> Floats:
 
 def _sums(kind: Kind, weeks: int, most: int) -> list[tuple[Floats, Floats]]:
     """For 1 to `weeks` weeks of certain life: P(total | level now), and its expectation."""
-    counting = kind.chances(most)
-    total = np.zeros((len(kind.mean), most + 1))
-    total[:, 0] = 1.0
-    expected, found = np.zeros(len(kind.mean)), []
-    for _ in range(weeks):
-        total = kind.move @ _convolved(counting, total)
-        expected = np.asarray(kind.move @ (kind.mean + expected))
-        found.append((total, expected))
+
+    def one_more(later: tuple[Floats, Floats], counting: Floats) -> tuple[Floats, Floats]:
+        total, expected = later
+        mean = counting @ np.arange(counting.shape[1])
+        return kind.move @ _convolved(counting, total), np.asarray(kind.move @ (mean + expected))
+
+    nothing = np.zeros((len(kind.stationary), most + 1)), np.zeros(len(kind.stationary))
+    nothing[0][:, 0] = 1.0
+    if not kind.growth:
+        counting, found = kind.chances(most, 0), [nothing]
+        for _ in range(weeks):
+            found.append(one_more(found[-1], counting))
+        return found[1:]
+    found = []
+    for last in range(1, weeks + 1):
+        sums = nothing
+        for week in range(last, 0, -1):
+            sums = one_more(sums, kind.chances(most, week))
+        found.append(sums)
     return found
 
 

@@ -43,6 +43,7 @@ HABIT = {
     "shift_probability": 0.05,
     "regular_share": 0.3,
     "regularity": 1.8,
+    "growth": 0.1,
     "dropout_shape": 0.6,
     "dropout_rate": 8.0,
 }
@@ -256,22 +257,31 @@ def test_the_drift_model_equals_a_product_of_gauss_hermite_rules():
             assert density == pytest.approx(expected, rel=1e-5), (customer, y)
 
 
-def test_the_habit_model_equals_a_product_of_gauss_hermite_rules():
-    """One week of history and one ahead: an integral over two levels and two kinds."""
-    log = log_of_days([[0, 3, 4], [], [0, 1, 2, 3, 4, 5, 6]], weeks=1, origin="log_start")
-    found = predict("habit", HABIT, log, 1)
+def habit_days():
+    """Gauss-Hermite nodes and weights, and P(days of a week | normal level) without the model."""
     node, weight = np.polynomial.hermite_e.hermegauss(120)
-    weight /= weight.sum()
     shape, power = HABIT["rate_shape"], HABIT["rate_power"]
     moment = gamma_function(shape + power) / gamma_function(shape)
 
-    def days(z, regularity):
-        rate = HABIT["rate_mean"] * stats.gamma.ppf(stats.norm.cdf(z), shape) ** power / moment
+    def days(z, regularity, growth=0.0):
+        quantile = stats.gamma.ppf(stats.norm.cdf(z), shape)
+        rate = HABIT["rate_mean"] * np.exp(growth) * quantile**power / moment
         binomial = stats.binom.pmf(np.arange(8), 7, -np.expm1(-rate[..., None] / 7))
         ways = stats.binom.pmf(np.arange(8), 7, 0.5)
         tilted = binomial * ways ** (regularity - 1)
         return tilted / tilted.sum(axis=-1, keepdims=True)
 
+    return node, weight / weight.sum(), days
+
+
+def test_the_habit_model_equals_a_product_of_gauss_hermite_rules():
+    """One week of history and one ahead: an integral over two levels and two kinds.
+
+    The growth of 10 % a week is that from the one to the other.
+    """
+    log = log_of_days([[0, 3, 4], [], [0, 1, 2, 3, 4, 5, 6]], weeks=1, origin="log_start")
+    found = predict("habit", HABIT, log, 1)
+    node, weight, days = habit_days()
     rho = np.exp(-1 / HABIT["drift_time_constant"])
     near = rho * node[:, None] + np.sqrt(1 - rho**2) * node
     stay = (8.0 / 9.0) ** 0.6
@@ -279,8 +289,8 @@ def test_the_habit_model_equals_a_product_of_gauss_hermite_rules():
         total = joint = 0.0
         for share, regularity in ((0.7, 1.0), (0.3, HABIT["regularity"])):
             first = share * weight * days(node, regularity)[:, n]
-            drifts = days(near, regularity)
-            anew = weight @ days(node, regularity)
+            drifts = days(near, regularity, 0.1)
+            anew = weight @ days(node, regularity, 0.1)
             ahead = (
                 0.95 * np.einsum("i,ijk,j->k", first, drifts, weight) + 0.05 * first.sum() * anew
             )
@@ -291,14 +301,34 @@ def test_the_habit_model_equals_a_product_of_gauss_hermite_rules():
             assert found.density(np.full(3, y))[customer] == pytest.approx(expected, rel=1e-5)
 
 
+def test_growth_moves_every_week_by_as_much():
+    """Levels that last less than a day make the weeks independent: a product by hand."""
+    values = HABIT | {"drift_time_constant": 0.02, "dropout_shape": 1e-9}
+    log = log_of_days([[0, 3, 7, 8, 9, 16]], weeks=3, origin="log_start")
+    node, weight, days = habit_days()
+    total, ahead = 0.0, np.zeros(15)
+    for share, regularity in ((0.7, 1.0), (0.3, HABIT["regularity"])):
+        by_week = [weight @ days(node, regularity, 0.1 * w) for w in range(-2, 3)]
+        density = share * by_week[0][2] * by_week[1][3] * by_week[2][1]
+        total += density
+        ahead += density * np.convolve(by_week[3], by_week[4])
+    assert log_likelihood("habit", values, log) == pytest.approx(np.log(total))
+    found = predict("habit", values, log, 2)
+    assert found.probability[0, :15] == pytest.approx(ahead / total, rel=1e-4)
+    still = [predict("habit", values | {"growth": g}, log, 4).probability for g in (0.0, 1e-13)]
+    assert still[0] == pytest.approx(still[1], abs=1e-9)
+    assert found.expected()[0] == pytest.approx(ahead @ np.arange(15) / total, rel=1e-6)
+
+
 def test_regular_customers_vary_less_and_others_buy_on_the_days_of_a_poisson_process():
     calm, steady = kinds("habit", HABIT)
     assert (calm.share, steady.share) == pytest.approx((0.7, 0.3))
     n = np.arange(8)
     for kind, regularity in ((calm, 1.0), (steady, 1.8)):
-        spread = kind.chances(7) @ n**2 - kind.mean**2
-        binomial = kind.mean * (1 - kind.mean / 7)
-        middle = np.abs(kind.mean - 3.5) < 2
+        mean = kind.mean()
+        spread = kind.chances(7, 0) @ n**2 - mean**2
+        binomial = mean * (1 - mean / 7)
+        middle = np.abs(mean - 3.5) < 2
         ratio = (spread / binomial)[middle]
         assert ratio == pytest.approx(1.0) if regularity == 1.0 else (ratio < 0.75).all()
     assert kinds("habit", HABIT | {"rate_power": 1.0})[0].stationary.sum() == pytest.approx(1)
@@ -388,7 +418,7 @@ def test_the_expectation_by_age_is_that_of_a_customer_without_history(model):
     assert found[0] == 0
     assert (np.diff(found) > 0).all()
     if model in ("drift", "habit"):
-        slow = EVERY[model] | {"dropout_shape": 0.6, "dropout_rate": 870.0}
+        slow = EVERY[model] | {"dropout_shape": 0.6, "dropout_rate": 870.0, "growth": 0.0}
         lives = (870.0 / (870.0 + np.arange(13))) ** 0.6
         week = predict(model, slow, log_of_days([[]], weeks=1), 1)
         one = week.expected()[0]

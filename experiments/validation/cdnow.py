@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.calibration.forecast import expected_purchases
 from agents.calibration.log import SECONDS_PER_DAY, SECONDS_PER_WEEK, TransactionLog
 from agents.calibration.posterior import Posterior
+from agents.calibration.predictive import predict
 from experiments.cohorts import simulated_purchases
 from experiments.validation import mode_and_interval
 from experiments.validation.closed_forms import expected_repeats
@@ -87,7 +87,14 @@ def cdnow_facts(
             "published_actual": PUBLISHED["actual_holdout"],
             "published_expected": PUBLISHED["expected_holdout"],
             "expected_given_histories": float(
-                expected_purchases(likeliest, calibration, WEEKS - CALIBRATION_WEEKS).sum()
+                predict(
+                    likeliest.purchase_model,
+                    likeliest.values(),
+                    calibration,
+                    WEEKS - CALIBRATION_WEEKS,
+                )
+                .expected()
+                .sum()
             ),
             "expected_of_a_cohort": float(expected[WEEKS] - expected[CALIBRATION_WEEKS]),
             "simulated": float(held_out.mean()),

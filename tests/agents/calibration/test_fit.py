@@ -5,9 +5,9 @@ import pytest
 
 from agents.calibration import models
 from agents.calibration.fit import choose, fit
-from agents.calibration.forecast import expected_purchases
 from agents.calibration.laplace import compile_density, find_mode
 from agents.calibration.log import SECONDS_PER_WEEK
+from agents.calibration.predictive import predict
 from agents.errors import InputError
 
 
@@ -38,8 +38,8 @@ def test_cdnow_gives_the_published_estimates(cdnow_posterior):
 
 
 def test_cdnow_holdout_forecast_is_the_published_one(cdnow_posterior, cdnow):
-    expected = expected_purchases(cdnow_posterior, cdnow[0], 39)
-    assert expected.sum() == pytest.approx(1666, abs=1)
+    found = predict("pareto_nbd", cdnow_posterior.values(), cdnow[0], 39)
+    assert found.expected().sum() == pytest.approx(1666, abs=1)
 
 
 def test_draws_have_the_mode_first_and_its_uncertainty(cdnow_posterior):
@@ -87,7 +87,7 @@ def test_drift_and_spend_parameters_are_recovered(drifting_log):
 def test_the_drift_forecast_is_calibrated_in_aggregate(drifting_log):
     calibration, holdout = drifting_log.split(47)
     posterior = fit(calibration)
-    expected = expected_purchases(posterior, calibration, 13)
+    expected = predict("drift", posterior.values(), calibration, 13).expected()
     actual = holdout.weekly_counts().sum(axis=1)
     assert expected.sum() == pytest.approx(actual.sum(), rel=0.05)
     before = calibration.weekly_counts().sum(axis=1)

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-KERNEL_PACKAGES = ("agents", "sim", "envs", "experiments/bench")
+KERNEL_PACKAGES = ("agents", "agents/calibration", "sim", "envs", "experiments/bench")
 PLUG_IN_GROUP = "loyaltylab.mechanisms"
 _KEEP_SECONDS = 14 * 24 * 3600
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 
 from agents.calibration.posterior import PARAMETERS, SIGNED
+from agents.calibration.refunds import Refunds
 from agents.dynamics import SubscriptionParameters, SurveyParameters
 from agents.errors import InputError
 from agents.network import NetworkParameters
@@ -56,7 +57,9 @@ class DataConfig:
     """A transaction log, and how to read it.
 
     ``sample`` 'published' is CDNOW's tenth that papers use; ``max_customers`` keeps the first so
-    many customers by id (None: all). ``world`` is the world taken when none is chosen.
+    many customers by id (None: all). ``refunds`` says what becomes of negative amounts:
+    'refuse' the file, 'net' subtracts each from the customer's latest earlier purchases, 'drop'
+    leaves the rows out. ``world`` is the world taken when none is chosen.
     """
 
     source: Literal["completejourney", "cdnow", "csv"]
@@ -68,6 +71,7 @@ class DataConfig:
     max_customers: int | None
     contactable: Literal["campaigns", "all"]
     origin: Literal["first_purchase", "log_start"]
+    refunds: Refunds
     world: str
 
     def __post_init__(self) -> None:

@@ -121,6 +121,43 @@ def simulate(
     run_simulate(config)
 
 
+@app.command("simulate-log")
+def simulate_log(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="out=FILE [KEY=VALUE]...",
+            help="Where the purchases go (Parquet), and keys, e.g. world=grocery, customers=5000.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write the purchases of simulated customers as a transaction log.
+
+    Columns customer, time, amount; what a fit finds in it can be compared with what was put in.
+    No programme, no offers, no season: customers live by the parameters of their population
+    alone. Any size: a million customers and 20 million purchases take about two minutes.
+
+    \b
+    Keys besides those of world (world=NAME, world.population.parameters.…):
+      out=FILE          the file, which appears whole or not at all
+      customers=20000  weeks=104  seed=0  start=2022-01-03
+      arrival_weeks=0   0: customers existed before the log (origin log_start); N: they arrive
+                        in the first N weeks, each with a first purchase (first_purchase)
+      posterior=FILE  draw=0   a fitted population, instead of the world's own
+
+    \b
+    Examples:
+      loyaltylab simulate-log out=log.parquet
+      loyaltylab simulate-log world=music_store weeks=78 arrival_weeks=12 out=log.parquet
+      loyaltylab simulate-log customers=1000000 weeks=26 out=large.parquet
+      loyaltylab simulate-log posterior=runs/demo/posterior.nc draw=3 out=draw3.parquet
+    """  # noqa: D301
+    from experiments.simulated_log import run_simulated_log
+
+    run_simulated_log(overrides or [])
+
+
 @app.command()
 def sensitivity(
     overrides: Annotated[

@@ -195,6 +195,8 @@ def _validate_demo(config: DemoConfig) -> None:
         raise InputError("data.path is missing: give the log as data=/path/to.csv")
     if data.source != "csv" and data.path is not None:
         raise InputError(f"data.path is for data=csv; data={data.source} brings its own files")
+    if data.source != "csv" and data.refunds != "refuse":
+        raise InputError(f"data.refunds={data.refunds} is for data=csv; {data.source} has none")
     if data.sample == "published" and data.source != "cdnow":
         raise InputError("data.sample=published exists for data=cdnow only")
     if data.contactable == "campaigns" and data.source != "completejourney":

@@ -18,6 +18,7 @@ from agents.calibration.posterior import (
     SIGNED,
     SPEND_PARAMETERS,
 )
+from agents.calibration.refunds import Refunds
 from agents.dynamics import SubscriptionParameters, SurveyParameters
 from agents.errors import InputError
 from agents.network import NetworkParameters
@@ -61,7 +62,9 @@ class DataConfig:
     """A transaction log, and how to read it.
 
     ``sample`` 'published' is CDNOW's tenth that papers use; ``max_customers`` keeps the first so
-    many customers by id (None: all). ``world`` is the world taken when none is chosen.
+    many customers by id (None: all). ``refunds`` says what becomes of negative amounts:
+    'refuse' the file, 'net' subtracts each from the customer's latest earlier purchases, 'drop'
+    leaves the rows out. ``world`` is the world taken when none is chosen.
     """
 
     source: Literal["completejourney", "cdnow", "csv"]
@@ -73,6 +76,7 @@ class DataConfig:
     max_customers: int | None
     contactable: Literal["campaigns", "all"]
     origin: Literal["first_purchase", "log_start"]
+    refunds: Refunds
     world: str
 
     def __post_init__(self) -> None:

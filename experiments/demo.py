@@ -149,6 +149,7 @@ class _Job:
                 columns,
                 data.time_zone if data.source == "csv" else None,
                 origin=data.origin,
+                refunds=data.refunds,
                 sample=data.sample == "published",
                 notify=self.progress.note,
             )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.calibration.log import TransactionLog
-from agents.calibration.models import QUADRATURE_NODES
+from agents.calibration.purchase_likelihoods import pareto_nbd_alive
 
 MOST_PURCHASES = 2_000
 """A table of probabilities ends here at the latest, unless a larger count was observed."""
@@ -64,7 +64,7 @@ def predict_pareto_nbd(
 
     r, a = values["rate_shape"], values["rate_rate"]
     s, b = values["dropout_shape"], values["dropout_rate"]
-    alive = _pareto_nbd_alive(r, a, s, b, x, t_x, T)
+    alive = pareto_nbd_alive(r, a, s, b, x, t_x, T)
     shape, rate, left = r + x, a + T, b + T
     table = np.zeros((len(x), _most(shape, rate, weeks, largest) + 1))
     node, weight = np.polynomial.legendre.leggauss(DEATH_NODES)
@@ -81,25 +81,6 @@ def predict_pareto_nbd(
             table[block, y] = np.exp(ways + idle + y * busy).sum(axis=1)
     mean = alive * shape / rate * exposure(s, left, weeks)
     return _or_dead(table, alive), mean, alive
-
-
-def _pareto_nbd_alive(
-    r: float, a: float, s: float, b: float, x: Floats, t_x: Floats, T: Floats
-) -> Floats:
-    """P(alive), with the dropout integral of `models.pareto_nbd`."""
-    from scipy.special import expit
-
-    node, weight = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
-    node, weight = (node + 1) / 2, weight / 2
-    q = r + s + x
-    w_T = ((a + t_x) / (a + T)) ** q
-    w = w_T[:, None] + (1 - w_T)[:, None] * node
-    shifted = (a + t_x)[:, None] * w ** (-1 / q)[:, None]
-    mean = ((shifted / (b - a + shifted)) ** (s + 1)) @ weight
-    with np.errstate(divide="ignore"):
-        log_odds = np.log(s / q * (1 - w_T) * mean)
-    log_odds += (r + x) * np.log(a + T) + s * np.log(b + T) - q * np.log(a + t_x)
-    return np.asarray(expit(-log_odds))
 
 
 def predict_bg_nbd(

@@ -129,8 +129,8 @@ class TransactionLog:
     def first_time(self) -> npt.NDArray[np.int64]:
         """Time of each customer's first purchase, `end_time` without one; shape (n,)."""
         first = np.full(self.n_customers, self.end_time, np.int64)
-        codes, index = np.unique(self.customer, return_index=True)
-        first[codes] = self.time[index]
+        index = np.flatnonzero(np.diff(self.customer, prepend=-1))
+        first[self.customer[index]] = self.time[index]
         return first
 
     def weekly_counts(self) -> npt.NDArray[np.int32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from agents.calibration.likelihood import Floats, summed
 from agents.calibration.sufficient import PurchaseHistories
@@ -100,6 +101,31 @@ class BGNBD:
             ]
         )  # fmt: skip
         return float(self._customers @ (common + value)), gradient @ self._customers
+
+
+def pareto_nbd_alive(
+    r: float, a: float, s: float, b: float, x: Floats, t_x: Floats, T: Floats
+) -> Floats:
+    """P(alive at T) under Pareto/NBD, with the dropout integral of `ParetoNBD`; shape of `x`."""
+    node, weight = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
+    node, weight = (node + 1) / 2, weight / 2
+    first_a, first_b = a + t_x, b + t_x
+    by_a, by_b = (r + x) / first_a, (s + 1) / first_b
+    c = (by_a + by_b) / (by_a / first_a + by_b / first_b)
+    p = (by_a + by_b) * c - 1
+    p = np.where(np.abs(p) < _LEAST_POWER, _LEAST_POWER, p)
+    span = np.expm1(-p * np.log1p((T - t_x) / c))
+    log_c = -np.log1p(span[..., None] * node) / p[..., None]
+    past = c[..., None] * np.expm1(log_c)
+    density = np.exp(
+        (p[..., None] + 1) * log_c
+        - (r + x)[..., None] * np.log1p(past / first_a[..., None])
+        - (s + 1) * np.log1p(past / first_b[..., None])
+    )
+    with np.errstate(divide="ignore"):
+        log_odds = np.log(s * c * np.abs(span / p) * (density @ weight))
+    log_odds += (r + x) * np.log((a + T) / first_a) + s * np.log((b + T) / first_b)
+    return np.asarray(expit(np.log(first_b) - log_odds))
 
 
 def _columns(data: PurchaseHistories) -> tuple[np.ndarray, Floats, Floats, Floats]:

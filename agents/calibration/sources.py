@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from agents.calibration.log import (
     MINOR_UNITS,
-    SECONDS_PER_DAY,
     SECONDS_PER_WEEK,
     Origin,
     TransactionLog,
 )
+from agents.calibration.refunds import Refunds
 from agents.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def load_log(
     time_zone: str | None = None,
     *,
     origin: Origin = "first_purchase",
+    refunds: Refunds = "refuse",
     sample: bool = True,
     notify: Notify | None = None,
 ) -> TransactionLog:
@@ -71,10 +72,12 @@ def load_log(
         times without one are taken as they stand. The other sources declare their own.
     origin : {"first_purchase", "log_start"}
         For `csv`: whether the log contains each customer's first purchase.
+    refunds : {"refuse", "net", "drop"}
+        For `csv`: what to do with negative amounts; see `agents.calibration.log_file.LogFile`.
     sample : bool
         For `cdnow`: the published 1/10 sample of 2,357 customers instead of all 23,570.
     notify : callable, optional
-        Receives one line about terms of use, and about an installation.
+        Receives one line about terms of use, about an installation, and about refunds.
 
     Raises
     ------
@@ -90,7 +93,9 @@ def load_log(
     if source == "csv":
         if path is None:
             raise InputError("csv: path is missing; allowed: a CSV or Parquet file")
-        return _table(path, columns, time_zone or "UTC", origin)
+        from agents.calibration.log_file import read_log
+
+        return read_log(path, columns, time_zone or "UTC", origin, refunds, tell)
     raise InputError(f"source is {source!r}; allowed: {', '.join(SOURCES)}")
 
 
@@ -155,31 +160,6 @@ def _cdnow(sample: bool, tell: Notify) -> TransactionLog:
         origin="first_purchase",
         time_zone="America/New_York",
         notice=CDNOW_NOTICE,
-    )
-
-
-def _table(
-    path: str, columns: Mapping[str, str] | None, time_zone: str, origin: Origin
-) -> TransactionLog:
-    """Week 0 starts at midnight of the first row's day; observation ends with the last row's."""
-    from agents.calibration.validation import read_table
-
-    if origin not in ("first_purchase", "log_start"):
-        raise InputError(f"origin is {origin!r}; allowed: first_purchase, log_start")
-    rows = read_table(path, columns, time_zone)
-    label, customer = np.unique(rows.customer, return_inverse=True)
-    start = rows.time.min().normalize()
-    days = (rows.time.max().normalize() - start).days + 1
-    return _assemble(
-        name=Path(path).name,
-        label=label,
-        customer=customer,
-        moment=rows.time,
-        amount=_minor_units(rows.amount),
-        start=start,
-        end_time=days * SECONDS_PER_DAY,
-        origin=origin,
-        time_zone=time_zone,
     )
 
 

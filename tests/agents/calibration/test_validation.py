@@ -33,7 +33,7 @@ def test_a_good_file_becomes_a_log(tmp_path):
         (["a,03/04/2024,1"], ["'date'", "not a date", "(5)"]),
         (["a,,1"], ["'date'", "not a date", "(5)"]),
         (["a,2999-01-01,1"], ["'date'", "in the future", "(5)", "up to now"]),
-        (["a,2024-02-01,-3"], ["'amount'", "negative (-3)", "(5)", "refunds", "not supported yet"]),
+        (["a,2024-02-01,-3"], ["'amount'", "negative (-3)", "(5)", "refunds=net", "refunds=drop"]),
         (["a,2024-02-01,twelve"], ["'amount'", "not a finite number", "twelve", "(5)"]),
         (["a,2024-02-01,"], ["'amount'", "not a finite number", "(5)"]),
         (["a,2024-02-01,nan"], ["'amount'", "not a finite number", "(5)"]),

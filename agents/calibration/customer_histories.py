@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from agents.calibration.log import MINOR_UNITS, TransactionLog
+from agents.calibration.log import MINOR_UNITS, CustomerSummary, TransactionLog
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,23 +38,19 @@ class CustomerHistories:
     log_spend_squares: Floats
     covariates: Floats
 
+    def take(self, rows: npt.NDArray[np.int64]) -> CustomerHistories:
+        """The chosen customers."""
+        return CustomerHistories(*(getattr(self, one.name)[rows] for one in fields(self)))
 
-def customer_histories(
-    log: TransactionLog, covariates: npt.NDArray[np.float64] | None = None
-) -> CustomerHistories:
-    """One row per customer of a log, in the order of their codes.
 
-    ``covariates``, shape (n, c), are standardised here; a column that does not vary stays 0.
-    """
-    summary = log.summary()
+def customer_histories(log: TransactionLog, summary: CustomerSummary) -> CustomerHistories:
+    """One row per customer of a log, in the order of their codes, without covariates."""
     n = log.n_customers
     paid = log.amount > 0
     customer, amount = log.customer[paid], np.log(log.amount[paid] / MINOR_UNITS)
     baskets = np.bincount(customer, minlength=n).astype(np.int64)
     mean = np.bincount(customer, weights=amount, minlength=n) / np.maximum(baskets, 1)
     squares = np.bincount(customer, weights=(amount - mean[customer]) ** 2, minlength=n)
-    given = np.zeros((n, 0)) if covariates is None else np.asarray(covariates, np.float64)
-    spread: Floats = given.std(axis=0)
     return CustomerHistories(
         summary.frequency,
         summary.recency,
@@ -62,5 +58,11 @@ def customer_histories(
         baskets,
         np.asarray(mean, np.float64),
         np.asarray(squares, np.float64),
-        np.asarray((given - given.mean(axis=0)) / np.where(spread > 0, spread, 1.0), np.float64),
+        np.zeros((n, 0)),
     )
+
+
+def standardised(values: npt.NDArray[np.float64]) -> Floats:
+    """Columns with mean 0 and sd 1; one that does not vary is 0. Shape (n, c)."""
+    spread = values.std(axis=0)
+    return np.asarray((values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0))

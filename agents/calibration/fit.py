@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.calibration import models
-from agents.calibration.customer_histories import customer_histories
 from agents.calibration.laplace import Compiled, Floats, Mode, around, compile_density, find_mode
 from agents.calibration.log import SECONDS_PER_WEEK, TransactionLog
 from agents.calibration.nuts import Diagnostics, diagnose_normal, sample
@@ -23,7 +22,7 @@ from agents.calibration.posterior import (
     SPEND_PARAMETERS,
     Posterior,
 )
-from agents.calibration.sufficient import count_moments, purchase_histories, spend_totals
+from agents.calibration.sufficient import LogStatistics, statistics_of
 from agents.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ INFERENCES = ("map", "nuts")
 
 
 def fit(
-    log: TransactionLog,
+    log: TransactionLog | LogStatistics,
     model: str = "auto",
     spend: str = "auto",
     *,
@@ -55,9 +54,9 @@ def fit(
 
     Parameters
     ----------
-    log : TransactionLog
-        At least 8 whole weeks (26 for drift) and 20 customers with repeat purchases. Of more
-        than 20,000 customers a random subset of that size is fitted.
+    log : TransactionLog or LogStatistics
+        At least 8 whole weeks (26 for drift) and 20 customers with repeat purchases. `lognormal`
+        reads 20,000 customers at most, drawn at random; the other models read everybody.
     model : {"auto", "pareto_nbd", "lognormal", "drift"}
         Purchase model; see `choose`.
     spend : {"auto", "gamma_gamma", "lognormal_gamma", "lognormal"}
@@ -86,15 +85,13 @@ def fit(
     if inference not in INFERENCES:
         raise InputError(f"inference is {inference!r}; allowed: {', '.join(INFERENCES)}")
     purchase_model, spend_model, reason = choose(log, model, spend)
-    _require(log, purchase_model)
+    known = log if isinstance(log, LogStatistics) else statistics_of(log)
+    _require(known, purchase_model)
     report(f"{log.name}: {reason}")
     rng = np.random.default_rng(seed)
-    used = log
-    if log.n_customers > MOST_CUSTOMERS:
-        used = log.select(rng.choice(log.n_customers, MOST_CUSTOMERS, replace=False))
     parameters: dict[str, Floats] = {}
     attributes: dict[str, str] = {}
-    for part, name, build in _parts(used, purchase_model, spend_model, priors):
+    for part, name, build in _parts(known, purchase_model, spend_model, priors, rng):
         report(f"fitting {name}")
         built = build()
         density = compile_density(built)
@@ -117,26 +114,32 @@ def fit(
         purchase_model,
         spend_model,
         _named(parameters, purchase_model, spend_model),
-        _attributes(log, used.n_customers)
+        _attributes(known)
         | {"choice": reason, "priors": priors, "seed": str(seed), "inference": inference}
         | attributes,
     )
 
 
 def _parts(
-    log: TransactionLog, purchase_model: str, spend_model: str, priors: models.Priors
+    log: LogStatistics,
+    purchase_model: str,
+    spend_model: str,
+    priors: models.Priors,
+    rng: np.random.Generator,
 ) -> list[tuple[str, str, Callable[[], pm.Model]]]:
     """What is fitted by itself: part, name and model."""
     if purchase_model == "lognormal":
-        return [
-            ("purchase", "lognormal", lambda: models.lognormal(customer_histories(log), priors))
-        ]
+        customers = log.customers
+        if log.n_customers > MOST_CUSTOMERS:
+            chosen = rng.choice(log.n_customers, MOST_CUSTOMERS, replace=False)
+            customers = customers.take(np.sort(chosen))
+        return [("purchase", "lognormal", lambda: models.lognormal(customers, priors))]
     purchase: dict[str, Callable[[], pm.Model]] = {
-        "pareto_nbd": lambda: models.pareto_nbd(purchase_histories(log), priors),
-        "drift": lambda: models.drift(count_moments(log), priors),
+        "pareto_nbd": lambda: models.pareto_nbd(log.histories, priors),
+        "drift": lambda: models.drift(log.required_moments(), priors),
     }
     basket: dict[str, Callable[[], pm.Model]] = {
-        "lognormal_gamma": lambda: models.lognormal_gamma(spend_totals(log), priors),
+        "lognormal_gamma": lambda: models.lognormal_gamma(log.spend, priors),
         "gamma_gamma": lambda: models.gamma_gamma(*_repeat_spend(log), priors),
     }
     return [
@@ -180,7 +183,9 @@ def _named(found: dict[str, Floats], purchase_model: str, spend_model: str) -> d
     return {name: found[name] for name in order}
 
 
-def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tuple[str, str, str]:
+def choose(
+    log: TransactionLog | LogStatistics, model: str = "auto", spend: str = "auto"
+) -> tuple[str, str, str]:
     """Purchase model, spend model and why.
 
     `auto` takes `drift` and `lognormal_gamma` when at least 26 weeks are observed and customers
@@ -219,57 +224,49 @@ def choose(log: TransactionLog, model: str = "auto", spend: str = "auto") -> tup
     return purchase, basket, f"{purchase} and {basket} ({chosen}: {why})"
 
 
-def _require(log: TransactionLog, purchase_model: str) -> None:
+def _require(log: LogStatistics, purchase_model: str) -> None:
     fewest = DRIFT_WEEKS if purchase_model == "drift" else FEWEST_WEEKS
     if log.weeks < fewest:
         raise InputError(
             f"{log.name}: {log.weeks} whole weeks observed; "
             f"allowed: at least {fewest} for {purchase_model}"
         )
-    purchases = np.bincount(log.customer, minlength=log.n_customers)
-    repeat = int((purchases >= 2).sum())
-    if purchase_model == "pareto_nbd":
-        days = log.summary().frequency
-        repeat = int((days >= (1 if log.origin == "first_purchase" else 2)).sum())
+    repeat = log.repeat_customers if purchase_model == "drift" else log.repeat_day_customers
     if repeat < FEWEST_REPEAT_CUSTOMERS:
         raise InputError(
             f"{log.name}: {repeat} customers bought more than once; "
             f"allowed: at least {FEWEST_REPEAT_CUSTOMERS}"
         )
-    paid = log.amount[log.amount > 0]
-    if len(paid) == 0 or paid.min() == paid.max():
+    if not log.amounts_vary:
         raise InputError(f"{log.name}: amount is the same in every row; allowed: amounts that vary")
 
 
-def _repeat_spend(log: TransactionLog) -> tuple[npt.NDArray[np.int64], Floats]:
+def _repeat_spend(log: LogStatistics) -> tuple[npt.NDArray[np.int64], Floats]:
     """Repeat purchases and their mean spend, of customers who have some."""
-    summary = log.summary()
-    some = (summary.frequency > 0) & (summary.mean_spend > 0)
-    frequency, mean_spend = summary.frequency[some], summary.mean_spend[some]
+    mean_spend = log.repeat_spend.mean_spend
     different = len(np.unique(mean_spend))
     if different < FEWEST_REPEAT_CUSTOMERS:
         raise InputError(
             f"{log.name}: mean amount of repeat purchases takes {different} values; "
             f"allowed: at least {FEWEST_REPEAT_CUSTOMERS}"
         )
-    return frequency, mean_spend
+    return log.repeat_spend.frequency, mean_spend
 
 
-def _attributes(log: TransactionLog, customers_used: int) -> dict[str, str]:
-    purchases = np.bincount(log.customer, minlength=log.n_customers)
+def _attributes(log: LogStatistics) -> dict[str, str]:
     packages = ("pymc", "pytensor", "numpy", "scipy")
     return {
         "data": log.name,
         "notice": log.notice,
         "customers": str(log.n_customers),
-        "customers_used": str(customers_used),
         "transactions": str(log.n_transactions),
         "weeks": str(log.weeks),
-        "start": log.start.isoformat(),
+        "start": log.start,
         "time_zone": log.time_zone,
         "origin": log.origin,
-        "most_purchases_of_a_customer": str(int(purchases.max())),
-        "smallest_amount_minor_units": str(int(log.amount.min())),
-        "largest_amount_minor_units": str(int(log.amount.max())),
+        "refunds": log.refunds,
+        "most_purchases_of_a_customer": str(log.most_purchases_of_a_customer),
+        "smallest_amount_minor_units": str(log.smallest_amount),
+        "largest_amount_minor_units": str(log.largest_amount),
         "versions": " ".join(f"{name}={version(name)}" for name in packages),
     }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agents.calibration.customer_histories import CustomerHistories, customer_histories
 from agents.calibration.log import (
     MINOR_UNITS,
     SECONDS_PER_DAY,
@@ -135,6 +136,8 @@ class LogStatistics:
         For lognormal-Gamma.
     repeat_spend : RepeatSpend
         For Gamma-Gamma.
+    customers : CustomerHistories
+        For the correlated hierarchy; everybody, in order.
     refunds : str
         What was done with negative amounts, empty if there were none.
     """
@@ -157,6 +160,7 @@ class LogStatistics:
     moments: CountMoments | None
     spend: SpendTotals
     repeat_spend: RepeatSpend
+    customers: CustomerHistories
     refunds: str = ""
 
     @property
@@ -242,6 +246,7 @@ class LogSums:
         self._histories: list[tuple[Integers, Integers]] = []
         self._spend: list[SpendTotals] = []
         self._repeat_spend: list[RepeatSpend] = []
+        self._customers: list[CustomerHistories] = []
 
     def add(self, part: TransactionLog) -> None:
         """Add customers; their codes in the part count from 0."""
@@ -264,6 +269,7 @@ class LogSums:
         self._spend.append(spend_totals(part))
         some = (summary.frequency > 0) & (summary.mean_spend > 0)
         self._repeat_spend.append(RepeatSpend(summary.frequency[some], summary.mean_spend[some]))
+        self._customers.append(customer_histories(part, summary))
         if self._moments is not None:
             self._moments.add(part)
 
@@ -298,6 +304,7 @@ class LogSums:
             histories=_joined_histories(self._histories, self._end_time),
             moments=self._moments.moments(self._n) if self._moments is not None else None,
             spend=_joined(SpendTotals, self._spend),
+            customers=_joined(CustomerHistories, self._customers),
             repeat_spend=_joined(RepeatSpend, self._repeat_spend),
             refunds=refunds,
         )

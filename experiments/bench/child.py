@@ -63,7 +63,7 @@ def first_week(customers: int = 1000) -> None:
     from sim.market import LoyaltyMarket
 
     market = everything_on()
-    LoyaltyMarket(market.world, market.draw(customers), KEY, decider=_decider(market)).step()
+    LoyaltyMarket(market.world, market.cohort(customers), KEY, decider=_decider(market)).step()
     print(FIRST_WEEK, flush=True)
 
 
@@ -79,9 +79,9 @@ def large(customers: int, weeks: int, threads: int) -> None:
     numba.set_num_threads(threads)
     market = everything_on()
     # Compile (or load) every kernel.
-    LoyaltyMarket(market.world, market.draw(100), KEY, decider=_decider(market)).step()
+    LoyaltyMarket(market.world, market.cohort(100), KEY, decider=_decider(market)).step()
     begun = time.perf_counter()
-    cohort = market.draw(customers)
+    cohort = market.cohort(customers)
     drawn = time.perf_counter()
     decider = _Clocked(_decider(market))
     model = LoyaltyMarket(market.world, cohort, KEY, decider=decider)

@@ -6,7 +6,6 @@ import datetime
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,14 @@ def run_calibrate(config: CalibrateConfig) -> dict[str, Any]:
         held_out = None
         if weeks:
             with progress.stage("Compare forecasts on held-out weeks"):
-                held_out = holdout_facts(config, log, weeks, progress.note)
+                held_out = holdout_facts(
+                    log,
+                    weeks,
+                    config.compare,
+                    priors=config.priors,
+                    seed=config.seed % 2**32,
+                    note=progress.note,
+                )
         checks = []
         if config.cohorts:
             total = config.cohorts * log.weeks
@@ -265,9 +271,3 @@ def _parameter(
         }[scale]()
         row["density"]["prior"] = (stats.norm.pdf(at, centre, sd) * slope).tolist()
     return row
-
-
-def without_weeks(log: TransactionLog, weeks: int) -> tuple[TransactionLog, TransactionLog]:
-    """The log cut so many whole weeks before its last whole week's end."""
-    whole = replace(log, end_time=log.end_time)
-    return whole.split(log.weeks - weeks)

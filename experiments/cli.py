@@ -80,6 +80,52 @@ def demo(overrides: Overrides = None) -> None:
 
 
 @app.command()
+def calibrate(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Configuration, e.g. data=/path/to.csv, model=lognormal, inference=nuts.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Fit how customers buy, leave and spend to a transaction log.
+
+    Leaves posterior.nc (parameters, no customers), report.html and summary.json in runs/NAME/:
+    priors and posteriors, whether the draws can be trusted, whether customers simulated from the
+    fit look like the log, and which model forecasts held-out weeks best. Draws of NUTS that fail
+    their diagnostics are refused. Use the fit with `loyaltylab simulate posterior=FILE`.
+
+    \b
+    Keys besides those of data (data=/path/to.csv, time_zone=…, columns.amount=…):
+      model=auto        pareto_nbd: gamma rates and dropout; lognormal: correlated rate, dropout
+                        and spend, with covariates; drift: rates that wander (needs 26 weeks)
+      spend=auto        gamma_gamma, lognormal_gamma or lognormal
+      inference=map     mode and normal approximation (seconds); nuts: samples the posterior
+      priors=weak       flat gives maximum likelihood
+      draws=1000  untrusted=false  covariates=FILE
+      holdout_weeks=N   default a quarter of the log, 0 none
+      compare=[pareto_nbd,bg_nbd,lognormal,drift]    also habit, which takes minutes
+      cohorts=20        simulated to compare with the log, 0 none
+      confidence=0.9  seed=0  name=calibrate  runs_dir=runs
+
+    \b
+    Examples:
+      loyaltylab calibrate data=cdnow inference=nuts holdout_weeks=39
+      loyaltylab calibrate data=/path/to.csv data.time_zone=Europe/Berlin model=lognormal
+      loyaltylab calibrate data=/path/to.csv model=lognormal covariates=customers.csv
+      loyaltylab calibrate data=/path/to.csv data.refunds=net priors=flat name=likelihood
+    """  # noqa: D301
+    from experiments.config import compose_calibrate
+
+    config = compose_calibrate(overrides or [])
+    from experiments.calibrate import run_calibrate
+
+    run_calibrate(config)
+
+
+@app.command()
 def simulate(
     overrides: Annotated[
         list[str] | None,

@@ -291,6 +291,9 @@ class DemoConfig(_Application):
     evaluate: EvaluateConfig
 
 
+ForecastModel = Literal["pareto_nbd", "bg_nbd", "lognormal", "drift", "habit"]
+
+
 @dataclass(frozen=True)
 class CalibrateConfig:
     """A fit by itself: which log, which models, how the posterior is found and looked at.
@@ -312,6 +315,7 @@ class CalibrateConfig:
     untrusted: bool
     covariates: str | None
     holdout_weeks: int | None
+    compare: tuple[ForecastModel, ...]
     cohorts: int
     confidence: float
 
@@ -321,6 +325,9 @@ class CalibrateConfig:
         if self.holdout_weeks is not None:
             weeks = self.holdout_weeks
             _check(0 <= weeks <= 520, "holdout_weeks", weeks, "0 (none) to 520")
+        compared = list(self.compare)
+        ok = 0 < len(set(compared)) == len(compared)
+        _check(ok, "compare", compared, "one model or more, none twice")
         _check(0 <= self.cohorts <= 1000, "cohorts", self.cohorts, "0 (none) to 1,000")
         _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "at least .5, below 1")
 

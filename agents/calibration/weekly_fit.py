@@ -13,7 +13,8 @@ from agents.errors import InputError
 
 # Scale, centre and sd of the prior on that scale. Centre None: from the log.
 _RATE = ("log", None, 2.0)
-_DROPOUT = {"dropout_shape": ("log", 0.6, 1.0), "dropout_rate": ("log", 100.0, 3.0)}
+# As in `models.pareto_nbd`.
+_DROPOUT = {"dropout_shape": ("log", 1.0, 1.0), "dropout_rate": ("log", 20.0, 2.0)}
 _PRIORS: dict[str, dict[str, tuple[str, float | None, float]]] = {
     "drift": {
         "rate_mean": _RATE,
@@ -74,7 +75,8 @@ def fit_weekly(
 
     def values(z: Floats) -> dict[str, float]:
         point = start + sds * z
-        return {name: _back(scale, at) for name, scale, at in zip(priors, scales, point, strict=True)}
+        named = zip(priors, scales, point, strict=True)
+        return {name: _back(scale, at) for name, scale, at in named}
 
     def negative(z: Floats) -> float:
         if tell is not None:

@@ -323,8 +323,10 @@ class _Drift:
     The log rate's distance from its mean, in stationary standard deviations, moves on a grid by a
     step up, down or none a week with the process's mean and variance [1]_: three multiplications a
     node instead of one for each pair of nodes. Against a dense move on a finer grid, expected
-    purchases of 400 households differ by .02 %, and by 1.5 % for the one whose habit jumps most. Every customer has the mean hazard, as in the fit.
-    A customer's log mean basket given its baskets is taken as normal around its mode.
+    purchases of 400 households differ by .02 %, and by 1.5 % for the one whose habit jumps most.
+
+    Every customer has the mean hazard, as in the fit. A customer's log mean basket given its
+    baskets is taken as normal around its mode.
 
     References
     ----------

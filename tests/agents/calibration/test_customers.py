@@ -157,9 +157,11 @@ def test_silence_is_judged_by_the_history_before_it():
     assert found["gap_unusual"][3] > found["gap_unusual"][2] > found["gap_unusual"][0]
 
 
-def test_the_interval_of_the_expected_count_is_the_customers_own():
-    """Against a million draws of (alive, rate, hazard) given the history."""
-    table = CustomerTable(posterior_of(CDNOW), "first_purchase", Question(weeks=26))
+def test_intervals_are_those_of_the_customers_own_unknowns():
+    """Against 400,000 draws of (alive, rate, hazard, mean basket) given the history."""
+    ask = Question(weeks=26, residual_weeks=104, annual_discount=0.9, margin=0.5)
+    delta = np.log(1.9) / (365.25 / 7)
+    table = CustomerTable(posterior_of(CDNOW), "first_purchase", ask)
     found = table.of(HISTORIES)
     rng = np.random.default_rng(1)
     n = 400_000
@@ -169,10 +171,14 @@ def test_the_interval_of_the_expected_count_is_the_customers_own():
         rate = rng.gamma(CDNOW["rate_shape"] + x, 1 / (CDNOW["rate_rate"] + T), n)
         hazard = rng.gamma(CDNOW["dropout_shape"], 1 / (CDNOW["dropout_rate"] + T), n)
         count = alive * rate * -np.expm1(-hazard * 26) / hazard
-        for end, tail in (("low", 0.05), ("high", 0.95)):
-            bound = found[f"expected_purchases_{end}"][i]
-            # 600 points instead of the distribution: within 1.5 points of percent of the level.
-            assert (count < bound).mean() - 0.015 < tail < (count <= bound).mean() + 0.015
+        precision = rng.gamma(3.74 + 6.25 * x, 1 / (15.44 + x * (20 + 3 * i)), n)
+        value = alive * rate * -np.expm1(-(hazard + delta) * 104) / (hazard + delta)
+        value *= 0.5 * 6.25 / precision
+        for name, truth in (("expected_purchases", count), ("residual_value", value)):
+            for end, tail in (("low", 0.05), ("high", 0.95)):
+                bound = found[f"{name}_{end}"][i]
+                # 600 points instead of the distribution: within 1.5 points of the level.
+                assert (truth < bound).mean() - 0.015 < tail < (truth <= bound).mean() + 0.015
 
 
 def test_intervals_widen_with_the_parameters_uncertainty():

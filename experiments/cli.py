@@ -205,6 +205,46 @@ def simulate_log(
 
 
 @app.command()
+def customers(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="posterior=FILE data=… [KEY=VALUE]...",
+            help="A fitted posterior, the log, and keys, e.g. weeks=13, out=customers.parquet.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Say of every real customer: still there? next purchases, residual value, unusual silence.
+
+    One row a customer, as Parquet, with an interval for each figure; a log of any size is read
+    in a stream. The interval of p_alive is over the posterior's draws; those of expected_purchases
+    and residual_value hold the customer's own unknown rate, lifetime and mean basket as well.
+    gap_unusual near 1: a silence this long is rare for a customer with this history who is still
+    there; `unusual` flags it from `alarm` on. docs/customers.md says how each is computed.
+
+    \b
+    Keys besides those of data (data=cdnow, data=/path/to/log.parquet, data.origin=…):
+      posterior=FILE  out=customers.parquet
+      weeks=13             period of the expected purchases
+      residual_weeks=104   horizon of the residual value
+      annual_discount=0.1  at which it is discounted, a year
+      margin=1             share of what is paid that counts as value; 1: revenue
+      confidence=0.9  alarm=0.95
+      draws=0              posterior draws; 0: 50 for pareto_nbd, 12 for drift
+
+    \b
+    Examples:
+      loyaltylab customers posterior=runs/demo/posterior.nc data=completejourney
+      loyaltylab customers posterior=p.nc data=/path/to/log.parquet weeks=26 margin=0.3
+      loyaltylab customers posterior=p.nc data=/path/to/log.csv data.refunds=net alarm=0.99
+    """  # noqa: D301
+    from experiments.customers import run_customers
+
+    run_customers(overrides or [])
+
+
+@app.command()
 def sensitivity(
     overrides: Annotated[
         list[str] | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from agents.calibration.check import statistics
 from agents.calibration.fit import fit
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
+from agents.calibration.sufficient import LogStatistics, statistics_of
 from agents.errors import InputError
 from experiments.cohorts import Purchases, simulated_purchases
 from experiments.config import CalibrateConfig
 from experiments.console import Progress
+from experiments.covariates import read_covariates
 from experiments.holdout_models import holdout_facts
-from experiments.logs import data_facts, load_data
+from experiments.logs import data_facts, load_data, statistics_and_sample
 from experiments.report.calibration import render_calibration
 from experiments.report.calibration_words import console_text
 from experiments.run_directory import RunDirectory, write_json
@@ -28,7 +30,7 @@ from experiments.version import version
 from experiments.worlds import week_of_year
 
 MOST_COMPARED = 5_000
-"""Customers of the log that simulated cohorts are compared with, at most."""
+"""Customers of the log that forecasts and simulated cohorts are compared with, at most."""
 DENSITY_POINTS = 61
 FEWEST_CALIBRATION_WEEKS = 8
 
@@ -47,9 +49,14 @@ def run_calibrate(config: CalibrateConfig) -> dict[str, Any]:
     begun = time.perf_counter()
     with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
         with progress.stage("Load the log"):
-            log = load_data(config.data, progress.note)
+            if config.covariates is None:
+                known, log = statistics_and_sample(config.data, MOST_COMPARED, progress.note)
+                covariates = None
+            else:
+                log = load_data(config.data, progress.note)
+                known, covariates = statistics_of(log), read_covariates(config.covariates, log)
         with progress.stage("Fit the whole log"):
-            posterior = fit_as_asked(config, log, progress.note)
+            posterior = fit_as_asked(config, known, covariates, progress.note)
             posterior.save(run.path / "posterior.nc")
         weeks = holdout_weeks(config, log)
         held_out = None
@@ -68,7 +75,7 @@ def run_calibrate(config: CalibrateConfig) -> dict[str, Any]:
             total = config.cohorts * log.weeks
             with progress.stage("Simulate and compare with the log", total=total) as tick:
                 checks = predictive_checks(config, log, posterior, tick)
-        summary = _summary(config, log, posterior) | {
+        summary = _summary(config, known, posterior) | {
             "predictive_checks": checks,
             "holdout": held_out,
             "seconds": round(time.perf_counter() - begun, 1),
@@ -84,14 +91,12 @@ def run_calibrate(config: CalibrateConfig) -> dict[str, Any]:
 
 
 def fit_as_asked(
-    config: CalibrateConfig, log: TransactionLog, note: Callable[[str], None] | None = None
+    config: CalibrateConfig,
+    log: LogStatistics,
+    covariates: Mapping[str, NDArray[np.float64]] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Posterior:
     """Fit a log with the configuration's models and inference."""
-    covariates = None
-    if config.covariates is not None:
-        from experiments.covariates import read_covariates
-
-        covariates = read_covariates(config.covariates, log)
     return fit(
         log,
         config.model,
@@ -133,9 +138,8 @@ def predictive_checks(
 ) -> list[dict[str, Any]]:
     """Statistics of the log against cohorts simulated from posterior draws.
 
-    Each cohort has the size, weeks and starting clocks of the log (of 5,000 of its customers, if
-    it has more) and parameters of a draw of its own; no programme, no offers. First purchases
-    are left out of both where they start the clock.
+    Each cohort has the size, weeks and starting clocks of the log and parameters of a draw of its
+    own; no programme, no offers. First purchases are left out of both where they start the clock.
 
     Returns
     -------
@@ -143,9 +147,6 @@ def predictive_checks(
         statistic, observed, median, low, high (of the cohorts, at the configuration's
         confidence), difference (median over observed, less 1) and inside.
     """
-    if log.n_customers > MOST_COMPARED:
-        rng = np.random.default_rng(config.seed % 2**32)
-        log = log.select(rng.choice(log.n_customers, MOST_COMPARED, replace=False))
     n, weeks = log.n_customers, log.weeks
     join = np.zeros(n, np.int64)
     repeat = np.ones(log.n_transactions, bool)
@@ -187,7 +188,7 @@ def _statistics(purchases: Purchases, n: int, weeks: int) -> dict[str, float]:
     return statistics(inside.weekly_counts(n, weeks), inside.spend(n), inside.amount)
 
 
-def _summary(config: CalibrateConfig, log: TransactionLog, posterior: Posterior) -> dict[str, Any]:
+def _summary(config: CalibrateConfig, log: LogStatistics, posterior: Posterior) -> dict[str, Any]:
     told = posterior.attributes
     return {
         "name": config.name,

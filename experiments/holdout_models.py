@@ -15,8 +15,6 @@ from agents.calibration.weekly_fit import fit_weekly
 
 STATIC = ("pareto_nbd", "bg_nbd", "lognormal")
 WEEKLY = ("drift", "habit")
-MOST_SCORED = 5_000
-"""Customers whose purchases are held out, at most."""
 
 
 def fitted_models(
@@ -56,17 +54,12 @@ def holdout_facts(
 ) -> dict[str, Any]:
     """Scores, tracking and calibration of forecasts of the last whole weeks of a log.
 
-    Of a log with more than 5,000 customers so many are taken at random, to fit and to score.
-
     Returns
     -------
     dict
         weeks, customers, verdict, scores (best first), tracking (per model) and reliability (of
         the best): plain numbers and lists.
     """
-    if log.n_customers > MOST_SCORED:
-        rng = np.random.default_rng(seed)
-        log = log.select(rng.choice(log.n_customers, MOST_SCORED, replace=False))
     calibration, holdout = log.split(log.weeks - weeks)
     fitted = fitted_models(calibration, models, priors=priors, seed=seed, note=note)
     found = evaluate(calibration, holdout, fitted, seed=seed)

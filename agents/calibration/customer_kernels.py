@@ -3,6 +3,7 @@
 import numpy as np
 from numba import prange
 
+from agents.calibration.purchase_likelihoods import dead_odds
 from agents.compiled import block_kernel, kernel, parallel_kernel
 from agents.elementary import exp, log
 
@@ -106,26 +107,6 @@ def spread(values, tail, out, at):  # type: ignore[no-untyped-def]
         below = min(int(place), max(last - 1, 0))
         above = min(below + 1, last)
         out[at + 1 + end] = ordered[below] + (place - below) * (ordered[above] - ordered[below])
-
-
-@block_kernel
-def dead_odds(r, a, s, b, x, t_x, T, nodes, weights, terms):  # type: ignore[no-untyped-def]
-    """P(gone) / P(alive) of a Pareto/NBD history, by quadrature (`agents.calibration.models`).
-
-    `terms` is room for one number a node: a loop that sums would not become vector instructions.
-    """
-    q = r + s + x
-    w_T = exp(q * (log(a + t_x) - log(a + T)))
-    start, shrink, gap = a + t_x, -1.0 / q, b - a
-    for k in range(len(nodes)):
-        w = max(w_T + (1.0 - w_T) * nodes[k], 1e-300)
-        shifted = start * exp(shrink * log(w))
-        terms[k] = weights[k] * exp((s + 1.0) * log(shifted / (gap + shifted)))
-    total = 0.0
-    for k in range(len(nodes)):
-        total += terms[k]
-    scale = (r + x) * log(a + T) + s * log(b + T) - q * log(a + t_x)
-    return s / q * (1.0 - w_T) * total * exp(scale)
 
 
 @parallel_kernel

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from agents.calibration.customer_kernels import OUT, drift_rows, pareto_histories, pareto_values
 from agents.calibration.log import SECONDS_PER_DAY, SECONDS_PER_WEEK, Origin, TransactionLog
-from agents.calibration.models import QUADRATURE_NODES
 from agents.calibration.posterior import Posterior
+from agents.calibration.purchase_likelihoods import quadrature
 from agents.calibration.sufficient import spend_of_everybody
 from agents.errors import InputError
 
@@ -236,8 +236,7 @@ class _Pareto:
         self._question = question
         self._points = _points(len(values), 3)
         self._lifetimes = gammaincinv(self._p[:, [2]], self._points[:, :, 1])
-        nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
-        self._nodes, self._weights = (nodes + 1) / 2, weights / 2
+        self._nodes, self._weights = quadrature()
         self._by_frequency: dict[int, tuple[Floats, Floats]] = {}
         self._by_age: dict[float, tuple[Floats, Floats, Floats, Floats]] = {}
 

@@ -266,3 +266,17 @@ class TransactionLog:
             origin="log_start",
         )
         return calibration, holdout
+
+
+def joined(parts: Sequence[TransactionLog]) -> TransactionLog:
+    """One log of the customers of several, in order; all else is the first's."""
+    codes = np.cumsum([0, *(part.n_customers for part in parts)])
+    return replace(
+        parts[0],
+        customer=np.concatenate(
+            [part.customer + first for part, first in zip(parts, codes, strict=False)]
+        ),
+        time=np.concatenate([part.time for part in parts]),
+        amount=np.concatenate([part.amount for part in parts]),
+        customer_label=np.concatenate([part.customer_label for part in parts]),
+    )

@@ -421,6 +421,30 @@ def bench_engine_command(
     print(json.dumps(result) if as_json else table(result))
 
 
+@bench.command("calibrate")
+def bench_calibrate_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Also the habit model and a log of a million customers."),
+    ] = False,
+) -> None:
+    """Calibration against published estimates, a peer's samplers and held-out weeks.
+
+    \b
+    CDNOW by maximum likelihood beside the published estimates; full-Bayes Pareto/NBD beside
+    pymc-marketing's samplers (if installed) in the same run; forecasts of 39 weeks of CDNOW and
+    13 weeks of groceries, scored by log density and by whether their uncertainty is right.
+    Some five minutes, most of them the peer's; --full ten more.
+    """  # noqa: D301
+    with contextlib.redirect_stdout(sys.stderr):
+        from experiments.bench.calibration import bench_calibrate, table
+        from experiments.run_directory import plain_json
+
+        result = bench_calibrate(full)
+    print(json.dumps(plain_json(result)) if as_json else table(result))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code.
 

@@ -97,6 +97,22 @@ def large(customers: int, weeks: int, threads: int) -> None:
     print(json.dumps(result), flush=True)
 
 
+def command(arguments: list[str]) -> None:
+    """Run a command line of the project; prints seconds, imports included, and peak memory."""
+    import contextlib
+
+    from experiments import cli
+    from experiments.bench.machine import GIGA, peak_memory
+
+    begun = time.perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        code = cli.main(arguments)
+    if code:
+        raise SystemExit(code)
+    result = {"seconds": time.perf_counter() - begun, "peak_gb": peak_memory() / GIGA}
+    print(json.dumps(result), flush=True)
+
+
 def profiled(mode: str, customers: int, weeks: int) -> None:
     """A run for a profiler."""
     from experiments.bench.markets import everything_on
@@ -133,7 +149,10 @@ class _Clocked:
 
 
 def main(arguments: list[str]) -> None:
-    """Do one job of ``first_week``, ``large``, ``engine`` and ``market``."""
+    """Do one job of ``first_week``, ``large``, ``engine``, ``market`` and ``command``."""
+    if arguments[0] == "command":
+        command(arguments[1:])
+        return
     job, numbers = arguments[0], [int(number) for number in arguments[1:]]
     if job == "first_week":
         first_week(*numbers)

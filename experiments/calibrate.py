@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.calibration.check import statistics
-from agents.calibration.fit import fit
+from agents.calibration.fit import choose, fit
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
 from agents.calibration.sufficient import LogStatistics, statistics_of
@@ -55,8 +55,8 @@ def run_calibrate(config: CalibrateConfig) -> dict[str, Any]:
             else:
                 log = load_data(config.data, progress.note)
                 known, covariates = statistics_of(log), read_covariates(config.covariates, log)
-        with progress.stage("Fit the whole log"):
-            posterior = fit_as_asked(config, known, covariates, progress.note)
+        with progress.stage("Fit the whole log", total=1.0) as tick:
+            posterior = fit_as_asked(config, known, covariates, progress.note, tick)
             posterior.save(run.path / "posterior.nc")
         weeks = holdout_weeks(config, log)
         held_out = None
@@ -95,8 +95,15 @@ def fit_as_asked(
     log: LogStatistics,
     covariates: Mapping[str, NDArray[np.float64]] | None = None,
     note: Callable[[str], None] | None = None,
+    tick: Callable[[float], None] | None = None,
 ) -> Posterior:
-    """Fit a log with the configuration's models and inference."""
+    """Fit a log with the configuration's models and inference; ``tick`` gets shares of draws."""
+    parts = 1 if "lognormal" in choose(log, config.model, config.spend)[0] else 2
+
+    def sampled(made: int, total: int) -> None:
+        if tick is not None:
+            tick(1 / (total * parts))
+
     return fit(
         log,
         config.model,
@@ -108,6 +115,7 @@ def fit_as_asked(
         untrusted=config.untrusted,
         covariates=covariates,
         progress=note,
+        sampled=sampled,
     )
 
 

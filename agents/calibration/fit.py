@@ -54,6 +54,7 @@ def fit(
     untrusted: bool = False,
     covariates: Mapping[str, Floats] | None = None,
     progress: Callable[[str], None] | None = None,
+    sampled: Callable[[int, int], None] | None = None,
 ) -> Posterior:
     """Fit purchases and spend of a log.
 
@@ -84,6 +85,8 @@ def fit(
         included.
     progress : callable, optional
         Receives one line per stage.
+    sampled : callable, optional
+        Receives draws made and draws in all while NUTS runs.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def fit(
         built = build()
         density = compile_density(built)
         mode = find_mode(density, log.name)
-        points, diagnostics = _draws(density, mode, inference, draws, seed, rng)
+        points, diagnostics = _draws(density, mode, inference, draws, seed, rng, sampled)
         if inference == "map" and known.n_customers <= MOST_CHECKED:
             diagnostics = diagnose_normal(density, mode, points[:DRAWS_CHECKED])
         failures = diagnostics.failures()
@@ -221,11 +224,12 @@ def _draws(
     draws: int,
     seed: int,
     rng: np.random.Generator,
+    sampled: Callable[[int, int], None] | None,
 ) -> tuple[Floats, Diagnostics]:
     """Points of the free variables, shape (draws, p)."""
     if inference == "map":
         return around(mode, draws, rng), Diagnostics()
-    chains, diagnostics = sample(density, mode, seed=seed)
+    chains, diagnostics = sample(density, mode, seed=seed, tell=sampled)
     flat = chains.reshape(-1, chains.shape[-1])
     kept = np.linspace(0, len(flat) - 1, min(draws, len(flat))).round().astype(int)
     return flat[kept], diagnostics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from agents.calibration.laplace import Compiled, Floats, Mode
+from agents.calibration.likelihood import available_cores
 
 CHAINS = 4
 TUNE = 400
@@ -132,10 +134,19 @@ def sample(
 
         return whitened
 
+    total = CHAINS * (TUNE + draws)
+    made = itertools.count(1)
+
+    def keep(z: Floats) -> dict[str, Floats]:
+        at = next(made)
+        if tell is not None:
+            tell(at, total)
+        return {"z": np.asarray(z, np.float64)}
+
     compiled = from_pyfunc(
         count,
         log_density,
-        lambda seed1, seed2, chain: lambda z: {"z": np.asarray(z, np.float64)},
+        lambda seed1, seed2, chain: keep,
         [np.dtype("float64")],
         [(count,)],
         ["z"],
@@ -146,10 +157,11 @@ def sample(
     begun = time.perf_counter()
     sampler = nutpie.sample(
         compiled, draws=draws, tune=TUNE, chains=CHAINS, seed=seed, progress_bar=False,
-        save_warmup=False, target_accept=TARGET_ACCEPTANCE, blocking=False,
+        save_warmup=False, cores=available_cores(), target_accept=TARGET_ACCEPTANCE, blocking=False,
     )  # fmt: skip
-    del tell
     trace = sampler.wait()
+    if tell is not None:
+        tell(total, total)
     seconds = time.perf_counter() - begun
     z = np.asarray(trace.posterior["z"])
     points = mode.point + z @ factor.T

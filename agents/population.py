@@ -277,6 +277,11 @@ def draw_population(
     Customers
         Traits are joint through a Gaussian copula; margins follow the posterior. Prospects have
         not joined.
+
+    Raises
+    ------
+    ValueError
+        If the correlations of the lognormal hierarchy are those of no three variables.
     """
     membership = membership or MembershipParameters()
     customers = empty_customers(n)
@@ -343,7 +348,13 @@ def _fill(
         )
         by_rate = p["rate_spend_correlation"]
         by_hazard = (p["dropout_spend_correlation"] - across * by_rate) / apart
-        spend_z *= math.sqrt(max(1 - by_rate**2 - by_hazard**2, 0.0))
+        own = 1 - by_rate**2 - by_hazard**2
+        if own < -1e-9:
+            raise ValueError(
+                f"correlations {across:g} (rate, dropout), {by_rate:g} (rate, spend) and "
+                f"{p['dropout_spend_correlation']:g} (dropout, spend) exclude each other"
+            )
+        spend_z *= math.sqrt(max(own, 0.0))
         spend_z += by_rate * rate_z + by_hazard * hazard_z
     else:
         dropout = special.gammaincinv(p["dropout_shape"], special.ndtr(hazard_z))

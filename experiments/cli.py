@@ -291,6 +291,41 @@ def sensitivity(
     run_sensitivity(config)
 
 
+@app.command("close-loop")
+def close_loop(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Keys, e.g. posterior=runs/demo/posterior.nc, world=grocery, customers=5000.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Simulate a log, calibrate on it, simulate again: is what comes out what went in?
+
+    Prints each parameter with what a fit of the same models found, and statistics of both
+    simulations with the band that luck alone gives (docs/calibration-loop.md). Without programme,
+    offers and season; half a minute.
+
+    \b
+    Keys besides those of world (world=NAME, world.population.parameters.…):
+      posterior=FILE     a fitted population, instead of the world's own
+      customers=1000  weeks=78  seed=0
+      arrival_weeks=-1   as in simulate-log; -1: 0 for drift, a quarter of the weeks otherwise
+      inference=map      or nuts
+      json=false         true: JSON only
+
+    \b
+    Examples:
+      loyaltylab close-loop world=music_store
+      loyaltylab close-loop posterior=runs/demo/posterior.nc customers=2500 weeks=102
+    """  # noqa: D301
+    from experiments.closed_loop import run_closed_loop
+
+    run_closed_loop(overrides or [])
+
+
 @app.command()
 def validate(
     write: Annotated[

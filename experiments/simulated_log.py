@@ -169,7 +169,9 @@ def write_simulated_log(
             # Prospects are for markets in which people join; here everybody is a customer.
             cohort.state["prospect"] = 0
             cohort.profile["joined"] = np.maximum(cohort.profile["joined"], 0)
-            arrival, opening = _first_purchases(cohort.traits, keys[0], arrival_weeks)
+            arrival, opening = _first_purchases(
+                cohort.traits, keys[0], arrival_weeks, posterior.spend_model == "lognormal"
+            )
             parts = [opening]
             engine = Engine(cohort, rules, keys[1])
             engine.log = room
@@ -198,7 +200,7 @@ def _bought(events: NDArray[np.void], first: int) -> tuple[Any, Any, Any]:
 
 
 def _first_purchases(
-    traits: NDArray[np.void], key: np.uint64, weeks: int
+    traits: NDArray[np.void], key: np.uint64, weeks: int, lognormal: bool
 ) -> tuple[NDArray[np.int64], tuple[Any, Any, Any]]:
     """When clocks start, in seconds, and the purchases that start them (none if `weeks` is 0)."""
     n = len(traits)
@@ -211,6 +213,10 @@ def _first_purchases(
     )
     arrival = (when * weeks * SECONDS_PER_WEEK).astype(np.int64)
     shape = traits["spend_shape"]
-    amount = special.gammaincinv(shape, basket) / shape * traits["spend_mean"]
+    if lognormal:
+        unit = np.exp(shape * special.ndtri(basket) - shape**2 / 2)
+    else:
+        unit = special.gammaincinv(shape, basket) / shape
+    amount = unit * traits["spend_mean"]
     amount = np.floor(amount + 0.5).astype(np.int64)
     return arrival, (np.arange(n), np.zeros(n, np.int64), amount)

@@ -4,11 +4,16 @@ Each function returns a `pymc.Model` whose free variables are untransformed scal
 (`log_…`) or inverse hyperbolic tangents (`atanh_…`) of parameters, so that a mode, a Laplace
 approximation and NUTS all work on the same model. Its attribute `priors` says what was assumed of
 each parameter (`Prior`), by name. Rates are per week.
+
+`priors` is "weak" (those of each function), "flat", or a mapping of some parameters to a `Prior` of
+one's own, which is weak for the others: weak priors may be centred on the data, one's own never
+are, so data can be simulated from them.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -40,13 +45,28 @@ class Prior(NamedTuple):
     sd: float
 
 
-def _assumed(name: str, scale: str, centre: float, sd: float, priors: Priors) -> None:
-    """Write a prior down on the model at hand."""
+ChosenPriors = Priors | Mapping[str, Prior]
+
+
+def _assumed(name: str, scale: str, centre: float, sd: float, priors: ChosenPriors) -> Prior:
+    """The parameter's prior, written down on the model at hand.
+
+    Raises
+    ------
+    ValueError
+        If one's own prior is on another scale.
+    """
     pm, _ = _pymc()
     model = pm.modelcontext(None)
     if not hasattr(model, "priors"):
         model.priors = {}
-    model.priors[name] = Prior(scale, centre, np.inf if priors == "flat" else sd)
+    prior = Prior(scale, centre, np.inf if priors == "flat" else sd)
+    if isinstance(priors, Mapping):
+        prior = priors.get(name, prior)
+        if prior.scale != scale:
+            raise ValueError(f"prior of {name} is on scale {prior.scale!r}; allowed: {scale!r}")
+    model.priors[name] = prior
+    return prior
 
 
 def _pymc() -> tuple[Any, Any]:
@@ -58,36 +78,34 @@ def _pymc() -> tuple[Any, Any]:
     return pymc, pytensor.tensor
 
 
-def _free(name: str, centre: float, sd: float, priors: Priors) -> Any:
-    """Free variable with prior Normal(centre, sd), or flat."""
+def _free(name: str, prior: Prior) -> Any:
+    """Free variable with its prior."""
     pm, _ = _pymc()
-    if priors == "flat":
-        return pm.Flat(name, initval=centre)
-    return pm.Normal(name, centre, sd, initval=centre)
+    if np.isinf(prior.sd):
+        return pm.Flat(name, initval=prior.centre)
+    return pm.Normal(name, prior.centre, prior.sd, initval=prior.centre)
 
 
-def _signed(name: str, centre: float, sd: float, priors: Priors) -> Any:
+def _signed(name: str, centre: float, sd: float, priors: ChosenPriors) -> Any:
     """Parameter of any value with prior Normal(centre, sd), or flat."""
-    _assumed(name, "linear", centre, sd, priors)
-    return _free(name, centre, sd, priors)
+    return _free(name, _assumed(name, "linear", centre, sd, priors))
 
 
-def _positive(name: str, centre: float, sd: float, priors: Priors) -> Any:
+def _positive(name: str, centre: float, sd: float, priors: ChosenPriors) -> Any:
     """Positive parameter: a free log with prior Normal(log centre, sd), or flat."""
     pm, pt = _pymc()
-    log_centre = float(np.log(centre))
-    _assumed(name, "log", log_centre, sd, priors)
-    return pm.Deterministic(name, pt.exp(_free(f"log_{name}", log_centre, sd, priors)))
+    prior = _assumed(name, "log", float(np.log(centre)), sd, priors)
+    return pm.Deterministic(name, pt.exp(_free(f"log_{name}", prior)))
 
 
-def _correlation(name: str, priors: Priors) -> Any:
+def _correlation(name: str, priors: ChosenPriors) -> Any:
     """Correlation: a free inverse hyperbolic tangent with prior Normal(0, .5), or flat."""
     pm, pt = _pymc()
-    _assumed(name, "atanh", 0.0, 0.5, priors)
-    return pm.Deterministic(name, pt.tanh(_free(f"atanh_{name}", 0.0, 0.5, priors)))
+    prior = _assumed(name, "atanh", 0.0, 0.5, priors)
+    return pm.Deterministic(name, pt.tanh(_free(f"atanh_{name}", prior)))
 
 
-def pareto_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
+def pareto_nbd(data: PurchaseHistories, priors: ChosenPriors = "weak") -> pm.Model:
     """Pareto/NBD, see `ParetoNBD`.
 
     Shape and rate of dropout lie on a curved ridge: logs tell the hazard s / (beta + t) of those
@@ -105,14 +123,15 @@ def pareto_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
         hazard = pm.Flat("log_early_hazard", initval=float(-np.log(20.0 + while_ago)))
         log_shape = hazard + pt.log(beta + while_ago)
         shape = pm.Deterministic("dropout_shape", pt.exp(log_shape))
-        _assumed("dropout_shape", "log", 0.0, 1.0, priors)
-        if priors != "flat":
-            pm.Potential("prior_of_dropout_shape", pm.logp(pm.Normal.dist(0.0, 1.0), log_shape))
+        prior = _assumed("dropout_shape", "log", 0.0, 1.0, priors)
+        if np.isfinite(prior.sd):
+            shape_prior = pm.Normal.dist(prior.centre, prior.sd)
+            pm.Potential("prior_of_dropout_shape", pm.logp(shape_prior, log_shape))
         potential(ParetoNBD(data), rate_shape, rate_rate, shape, beta)
     return model
 
 
-def bg_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
+def bg_nbd(data: PurchaseHistories, priors: ChosenPriors = "weak") -> pm.Model:
     """BG/NBD, see `BGNBD`: a reference to compare with, which the simulator does not play.
 
     Priors: log r ~ N(0, 1.5), log alpha ~ N(log 10, 2), log a ~ N(0, 1.5), log b ~ N(log 3, 1.5).
@@ -129,7 +148,7 @@ def bg_nbd(data: PurchaseHistories, priors: Priors = "weak") -> pm.Model:
     return model
 
 
-def lognormal(data: CustomerHistories, priors: Priors = "weak") -> pm.Model:
+def lognormal(data: CustomerHistories, priors: ChosenPriors = "weak") -> pm.Model:
     """Correlated lognormal rate, dropout and mean basket, see `CorrelatedLognormal`.
 
     Covariates shift the three means. Priors: rate_log_mean ~ N(log observed rate, 2),
@@ -165,7 +184,7 @@ def lognormal(data: CustomerHistories, priors: Priors = "weak") -> pm.Model:
     return model
 
 
-def drift(data: CountMoments, priors: Priors = "weak") -> pm.Model:
+def drift(data: CountMoments, priors: ChosenPriors = "weak") -> pm.Model:
     """Log purchase rate is a stationary Ornstein-Uhlenbeck process; counts per week are Poisson.
 
     The log rate has mean log m - sd^2/2, standard deviation sd and correlation exp(-lag / tau)
@@ -206,7 +225,9 @@ def drift(data: CountMoments, priors: Priors = "weak") -> pm.Model:
 
 
 def gamma_gamma(
-    frequency: npt.NDArray[np.int64], mean_spend: npt.NDArray[np.float64], priors: Priors = "weak"
+    frequency: npt.NDArray[np.int64],
+    mean_spend: npt.NDArray[np.float64],
+    priors: ChosenPriors = "weak",
 ) -> pm.Model:
     """Gamma-Gamma, see `GammaGamma`.
 
@@ -223,7 +244,7 @@ def gamma_gamma(
     return model
 
 
-def lognormal_gamma(data: SpendTotals, priors: Priors = "weak") -> pm.Model:
+def lognormal_gamma(data: SpendTotals, priors: ChosenPriors = "weak") -> pm.Model:
     """Lognormal mean basket, gamma baskets, see `LognormalGamma`.
 
     Priors: spend_log_mean ~ N(log mean basket, 3), spend_rate_slope ~ N(0, .5),

@@ -31,7 +31,8 @@ class Diagnostics:
     Attributes
     ----------
     r_hat : float
-        Highest rank-normalised split R-hat of any parameter, at most 1.01; NaN for MAP.
+        Highest rank-normalised split R-hat of any parameter, at most 1.01; NaN for MAP and for
+        one chain.
     effective_bulk, effective_tail : float
         Least effective sample size of any parameter, at least 400; NaN for MAP.
     divergences : int
@@ -87,6 +88,8 @@ def sample(
     mode: Mode,
     *,
     draws: int = DRAWS,
+    tune: int = TUNE,
+    chains: int = CHAINS,
     seed: int = 0,
     tell: Callable[[int, int], None] | None = None,
 ) -> tuple[Floats, Diagnostics]:
@@ -99,8 +102,8 @@ def sample(
     ----------
     density, mode
         Model and its mode (`laplace.find_mode`).
-    draws : int
-        Draws of each of 4 chains after 400 to tune.
+    draws, tune, chains : int
+        Draws kept of each chain, draws before them to tune its step, and chains.
     seed : int
         Equal seeds give equal draws.
     tell : callable, optional
@@ -108,7 +111,7 @@ def sample(
 
     Returns
     -------
-    points : float64, shape (4, draws, p)
+    points : float64, shape (chains, draws, p)
         On the scale of the model's free variables.
     diagnostics : Diagnostics
 
@@ -134,7 +137,7 @@ def sample(
 
         return whitened
 
-    total = CHAINS * (TUNE + draws)
+    total = chains * (tune + draws)
     made = itertools.count(1)
 
     def keep(z: Floats) -> dict[str, Floats]:
@@ -156,7 +159,7 @@ def sample(
     )
     begun = time.perf_counter()
     sampler = nutpie.sample(
-        compiled, draws=draws, tune=TUNE, chains=CHAINS, seed=seed, progress_bar=False,
+        compiled, draws=draws, tune=tune, chains=chains, seed=seed, progress_bar=False,
         save_warmup=False, cores=available_cores(), target_accept=TARGET_ACCEPTANCE, blocking=False,
     )  # fmt: skip
     trace = sampler.wait()
@@ -178,7 +181,7 @@ def diagnose(points: Floats, divergences: int, seconds: float) -> Diagnostics:
     ess: Any = arviz.ess
     columns = [points[:, :, at] for at in range(points.shape[2])]
     return Diagnostics(
-        max(float(rhat(column)) for column in columns),
+        max(float(rhat(column)) for column in columns) if len(points) > 1 else np.nan,
         min(float(ess(column, method="bulk")) for column in columns),
         min(float(ess(column, method="tail")) for column in columns),
         divergences,

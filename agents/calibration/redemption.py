@@ -26,7 +26,7 @@ Codes = npt.NDArray[np.int64]
 Inference = Literal["map", "nuts"]
 
 QUADRATURE_NODES = 24
-LAPLACE_DRAWS = 4000
+LAPLACE_DRAWS = 2000
 _HOUSEHOLDS_AT_ONCE = 1024
 _NEWTON_STEPS = 60
 _NEWTON_ENOUGH = 1e-6

@@ -12,7 +12,6 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from agents.compiled import PLUG_IN_GROUP, kernel
-from agents.records import N_MEMORIES
 
 MAX_PLUGGED = 8
 
@@ -54,8 +53,6 @@ def _installed() -> tuple[Mechanism, ...]:
         raise ValueError(f"plugged-in mechanisms {names}: names must differ")
     if sum(len(one.parameters) for one in found) > MAX_PLUGGED:
         raise ValueError(f"plugged-in mechanisms have more than {MAX_PLUGGED} parameters together")
-    if sum(one.remember is not None for one in found) > N_MEMORIES:
-        raise ValueError(f"more than {N_MEMORIES} plugged-in mechanisms want a memory")
     return tuple(found)
 
 

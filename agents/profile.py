@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agents.compiled import kernel
 from agents.elementary import exp, log
 from agents.ranges import check_range
-from agents.records import N_CHANNELS, SECONDS_PER_WEEK, Field, record_dtype
+from agents.records import MAX_WEEK_PURCHASES, SECONDS_PER_WEEK, Field, record_dtype
 
 
 class EventKind(IntEnum):
@@ -48,6 +48,7 @@ class PointsReason(IntEnum):
     RENEW, SURVEY,
 ) = (int(kind) for kind in EventKind)  # fmt: skip
 LAST_USE = 1  # in the channel of REDEEM_OFFER: no use is left
+_OFFER_ENDED, _RENEWED = 1, 2  # bits of week_flags
 EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 
 _FAST_KEEP = math.exp(-1.0 / 4.0)
@@ -105,8 +106,7 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
     """Fold one event into a PROFILE row; commutative within a week."""
     if kind == PURCHASE:
         profile.repeats += 1
-        profile.baskets += 1
-        profile.week_purchases += 1
+        profile.week_purchases = min(profile.week_purchases + 1, MAX_WEEK_PURCHASES)
         profile.revenue += amount
         profile.week_revenue += amount
         profile.last_purchase = max(profile.last_purchase, time)
@@ -117,7 +117,7 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
     elif kind == QUALIFY:
         profile.qualifying += amount
     elif kind == CONTACT:
-        profile.contacts[channel] |= np.uint32(1)
+        profile.contacts |= np.uint32(1)
         profile.messages[channel] += 1
         profile.sent[code] += 1
         profile.offer_weeks_left = amount
@@ -126,16 +126,16 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
     elif kind == REDEEM_OFFER:
         profile.redeemed[code] += 1
         if channel == LAST_USE:
-            profile.offer_ended = 1
+            profile.week_flags |= _OFFER_ENDED
     elif kind == TIER:
         profile.tier = code
     elif kind == OPT_OUT:
-        profile.opted_out[channel] = 1
+        profile.opted_out |= 1 << channel
     elif kind == CLOSE_ACCOUNT:
         profile.closed = 1
     elif kind == RENEW:
         profile.renewals += 1
-        profile.renewed = 1
+        profile.week_flags |= _RENEWED
         profile.week_revenue += amount
     elif kind == SURVEY:
         if code == 0:
@@ -148,7 +148,7 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         profile.revenue += amount
         profile.week_revenue += amount
         if amount > 0:
-            profile.baskets += 1
+            profile.first_basket = 1
         if code > 0:
             profile.categories[code - 1] += 1
 
@@ -254,15 +254,13 @@ def close_profile(profile, odds, count, exposure, age):  # type: ignore[no-untyp
     )
     profile.week_purchases = 0
     profile.week_revenue = 0
-    if profile.renewed:  # whoever pays at the end of a week is there
+    if profile.week_flags & _RENEWED:  # whoever pays at the end of a week is there
         profile.dead_odds = 0.0
-        profile.renewed = 0
-    if profile.offer_ended or profile.closed:
+    if (profile.week_flags & _OFFER_ENDED) or profile.closed:
         profile.offer_weeks_left = 0
-        profile.offer_ended = 0
+    profile.week_flags = 0
     profile.offer_weeks_left -= profile.offer_weeks_left > 0
-    for channel in range(N_CHANNELS):
-        profile.contacts[channel] = np.uint32(profile.contacts[channel] << np.uint32(1))
+    profile.contacts = np.uint32(profile.contacts << np.uint32(1))
 
 
 Prior = namedtuple("Prior", ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate", "keep"))
@@ -357,7 +355,7 @@ def expected_rate(profile, parameters):  # type: ignore[no-untyped-def]
 @kernel
 def expected_basket(profile, parameters):  # type: ignore[no-untyped-def]
     """Shrunk mean basket in minor units."""
-    weight = parameters.spend_prior_baskets + profile.baskets
+    weight = parameters.spend_prior_baskets + (profile.repeats + profile.first_basket)
     if weight <= 0.0:
         return parameters.spend_prior_mean
     return (parameters.spend_prior_baskets * parameters.spend_prior_mean + profile.revenue) / weight

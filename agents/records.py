@@ -3,25 +3,32 @@
 dtypes, documentation and memory figures are made from these tables (docs/contracts.md §2).
 """
 
+from importlib.metadata import entry_points
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agents.compiled import PLUG_IN_GROUP
 
 CHANNELS = ("email", "sms", "push")
 KINDS = ("discount", "points", "free_item", "recognition")
 N_CHANNELS = len(CHANNELS)
 N_KINDS = len(KINDS)
 N_CATEGORIES = 4
-N_MEMORIES = 2
+# One float a customer for each installed plug-in; none are loaded to know how many there are.
+N_MEMORIES = len(entry_points(group=PLUG_IN_GROUP))
 SECONDS_PER_WEEK = 604_800
+# Weeks of a run, counted from week 0: PROFILE holds times in seconds as 32 bits.
+MAX_WEEKS = (2**31 - 1) // SECONDS_PER_WEEK
 WEEKS_PER_QUARTER = 13
 PENDING_SLOTS = 4
 LOT_SLOTS = 6
-QUALIFYING_SLOTS = 5
+QUALIFYING_SLOTS = 4
 MAX_TIERS = 6
 MAX_REWARDS = 4
 MAX_PURCHASES = 255
+MAX_WEEK_PURCHASES = 65_535  # that PROFILE counts; a real log may hold more than a run
 
 
 class Field(NamedTuple):
@@ -82,10 +89,11 @@ STATE_FIELDS = (
 )
 
 ACCOUNT_FIELDS = (
-    Field("points", "i4", (), "points", "spendable balance, the sum of the lots"),
     Field("pending", "i4", (PENDING_SLOTS,), "points", "earned, not yet spendable, by week"),
     Field("lots", "i4", (LOT_SLOTS,), "points", "spendable lots by quarter of maturity"),
-    Field("qualifying", "i4", (QUALIFYING_SLOTS,), "see tier_basis", "qualified by quarter"),
+    Field(
+        "qualifying", "i4", (QUALIFYING_SLOTS,), "see tier_basis", "by quarter, but for this one's"
+    ),
     Field("commitment", "i4", (), "minor units", "open commitment of the present offer"),
     Field("ordered", "i4", (), "points", "price of a reward ordered, not yet handed out"),
     Field("order_reward", "u1", (), "", "row of the reward ordered"),
@@ -94,7 +102,6 @@ ACCOUNT_FIELDS = (
     Field("streak", "u1", (), "weeks", "weeks in a row with a purchase"),
     Field("grace", "u1", (), "reviews", "reviews in a row below the present tier"),
     Field("offer", "u1", (), "", "open offer + 1, 0 = none"),
-    Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
     Field("offer_uses_left", "u1", (), "uses", "redemptions left of the open offer"),
     Field("offer_opened", "u1", (), "flag", "the open offer's message was opened"),
     Field("tier", "u1", (), "", "present tier, 0 = base"),
@@ -106,23 +113,22 @@ ACCOUNT_FIELDS = (
 )
 
 PROFILE_FIELDS = (
-    Field("joined", "i8", (), "seconds", "time of joining, -1 before"),
-    Field("last_purchase", "i8", (), "seconds", "time of the last purchase, or of joining"),
     Field("revenue", "i8", (), "minor units", "paid for baskets in all, without fees"),
+    Field("joined", "i4", (), "seconds", "time of joining, -1 before"),
+    Field("last_purchase", "i4", (), "seconds", "time of the last purchase, or of joining"),
     Field("age", "f4", (), "weeks", "time since joining"),
     Field("exposure", "f4", (), "weeks", "effective exposure of the purchase rate"),
     Field("effective_repeats", "f4", (), "purchases", "repeat purchases, discounted under drift"),
     Field("dead_odds", "f4", (), "odds", "posterior odds of having left silently"),
     Field("repeats", "i4", (), "purchases", "repeat purchases"),
-    Field("baskets", "i4", (), "purchases", "purchases with an amount"),
-    Field("week_purchases", "i4", (), "purchases", "purchases since the last week close"),
     Field("week_revenue", "i4", (), "minor units", "paid since the last week close"),
     Field("qualifying", "i4", (), "see tier_basis", "what qualifies for a tier"),
     Field("points", "i4", (), "points", "spendable balance"),
     Field("purchases_fast", "f4", (), "1/week", "moving average of purchases, about 4 weeks"),
     Field("revenue_fast", "f4", (), "minor units/week", "moving average of revenue, 4 weeks"),
     Field("revenue_slow", "f4", (), "minor units/week", "moving average of revenue, 26 weeks"),
-    Field("contacts", "u4", (N_CHANNELS,), "bits", "contact history, bit 0 = this week"),
+    Field("contacts", "u4", (), "bits", "weeks with a contact, bit 0 = this week"),
+    Field("week_purchases", "u2", (), "purchases", "since the last week close, saturating"),
     Field("sent", "u2", (N_KINDS,), "offers", "offers sent by kind"),
     Field("redeemed", "u2", (N_KINDS,), "offers", "offers redeemed by kind"),
     Field("messages", "u2", (N_CHANNELS,), "messages", "messages sent by channel"),
@@ -132,10 +138,10 @@ PROFILE_FIELDS = (
     Field("nps", "u1", (), "", "last answer to the recommendation question + 1, 0 = none"),
     Field("csat", "u1", (), "", "last answer to the satisfaction question, 0 = none"),
     Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
-    Field("offer_ended", "u1", (), "flag", "the open offer was used up this week"),
-    Field("renewed", "u1", (), "flag", "the subscription was paid this week"),
+    Field("week_flags", "u1", (), "bits", "this week: offer used up, subscription paid"),
     Field("tier", "u1", (), "", "tier"),
-    Field("opted_out", "u1", (N_CHANNELS,), "flag", "opted out, per channel"),
+    Field("opted_out", "u1", (), "bits", "channels opted out of, bit = index into CHANNELS"),
+    Field("first_basket", "u1", (), "flag", "joined with a basket, which is no repeat purchase"),
     Field("closed", "u1", (), "flag", "account closed"),
 )
 
@@ -200,7 +206,10 @@ LOG = record_dtype(LOG_FIELDS)
 
 
 class Customers(NamedTuple):
-    """One cohort as five record arrays of shape (n,)."""
+    """One cohort as five record arrays of shape (n,).
+
+    ``outcome`` may have no rows: then nobody keeps what a week brought by customer.
+    """
 
     traits: NDArray[np.void]
     state: NDArray[np.void]
@@ -213,14 +222,32 @@ class Customers(NamedTuple):
         """Number of customers (``len`` of a tuple is its number of fields)."""
         return int(self.traits.shape[0])
 
+    @property
+    def keeps_outcome(self) -> bool:
+        """Is there an OUTCOME row for each customer?"""
+        return self.outcome.shape == self.traits.shape
+
+    def without_outcome(self) -> "Customers":
+        """The same rows, not copied, but no OUTCOME rows: a week is summed and forgotten."""
+        return self._replace(outcome=np.zeros(0, OUTCOME))
+
     def take(self, rows: NDArray[np.integer] | slice) -> "Customers":
         """Copy of the chosen rows, in that order (padding bytes are not copied)."""
-        return Customers(*(np.array(part[rows], copy=True) for part in self))
+        return Customers(*(np.array(part[rows] if part.size else part, copy=True) for part in self))
 
     def put(self, rows: NDArray[np.integer], source: "Customers") -> None:
-        """Overwrite the chosen rows, shape (len(rows),), with the rows of another cohort."""
+        """Overwrite the chosen rows, shape (len(rows),), with the rows of another cohort.
+
+        Raises
+        ------
+        ValueError
+            If one of the two keeps OUTCOME rows and the other does not.
+        """
+        if self.keeps_outcome != source.keeps_outcome:
+            raise ValueError("only one of the two cohorts keeps OUTCOME rows")
         for mine, theirs in zip(self, source, strict=True):
-            mine[rows] = theirs
+            if mine.size:
+                mine[rows] = theirs
 
 
 def empty_customers(n: int) -> Customers:
@@ -237,5 +264,8 @@ def empty_customers(n: int) -> Customers:
 
 
 def mutable_bytes_per_customer() -> int:
-    """Bytes of state that a simulated week may change, per customer."""
-    return STATE.itemsize + ACCOUNT.itemsize + PROFILE.itemsize + OUTCOME.itemsize
+    """Bytes per customer that a week may change and the next one reads.
+
+    OUTCOME is not among them: the engine runs without its rows (``Customers.without_outcome``).
+    """
+    return STATE.itemsize + ACCOUNT.itemsize + PROFILE.itemsize

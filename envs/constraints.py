@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
 from agents.ranges import check_range
-from agents.records import N_CHANNELS, Field, record_dtype
+from agents.records import Field, record_dtype
 from sim.offers import ActionTable
 
 _RISING = 1.25
@@ -116,12 +116,11 @@ def limits_record(parameters: ConstraintParameters) -> NDArray[np.void]:
 
 @kernel
 def contacts_before(profile, weeks):  # type: ignore[no-untyped-def]
-    """Contacts, over all channels, in the ``weeks`` - 1 weeks before this one."""
+    """Contacts in the ``weeks`` - 1 weeks before this one: one a week at most."""
     total = 0
-    for channel in range(N_CHANNELS):
-        history = int(profile.contacts[channel])
-        for back in range(1, weeks):
-            total += (history >> back) & 1
+    history = int(profile.contacts)
+    for back in range(1, weeks):
+        total += (history >> back) & 1
     return total
 
 
@@ -246,9 +245,8 @@ class ConstraintAudit:
             self._count("offer_budget", self.settled + self._open + new > total)
         self.weeks += 1
 
-    def settled_week(self, outcome: NDArray[np.void]) -> None:
-        """Check what the week settled, from its outcomes, shape (n,)."""
-        spent = int(outcome["settled"].sum(dtype=np.int64))
+    def settled_week(self, spent: int) -> None:
+        """Check what the week settled, minor units."""
         self.settled += spent
         weekly = self.parameters.offer_budget.weekly_limit(self.n)
         if weekly is not None:

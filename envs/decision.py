@@ -133,6 +133,7 @@ class GovernedPolicy:
         self.proposals = 0
         self.overrides = 0
         self.audit: ConstraintAudit | None = None
+        self._settled = 0
         self.last: Decision | None = None
 
     def available(self, view: FirmView) -> int | None:
@@ -147,7 +148,7 @@ class GovernedPolicy:
         if self.audit is None:
             self.audit = ConstraintAudit(self.constraints, view.table, self.n)
         else:
-            self.audit.settled_week(view.outcome)
+            self._audit_week(self.audit, view)
         available = self.available(view)
         blocked = blocking(view.account, view.profile, view.table, self.limits)
         observation = observe(
@@ -165,13 +166,17 @@ class GovernedPolicy:
         self.proposals += int(asked.sum())
         self.overrides += int((asked & (decision.proposed != decision.executed)).sum())
         self.audit.decided(decision.executed, view.account, view.profile)
+        self._settled = view.ledger.settled
         self.last = decision
         return decision.executed
 
     def finish(self, view: FirmView) -> None:
         """Audit what the last week settled."""
         if self.audit is not None:
-            self.audit.settled_week(view.outcome)
+            self._audit_week(self.audit, view)
+
+    def _audit_week(self, audit: ConstraintAudit, view: FirmView) -> None:
+        audit.settled_week(view.ledger.settled - self._settled)
 
     @property
     def override_rate(self) -> float:

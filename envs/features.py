@@ -122,7 +122,7 @@ def observe_row(profile, week, rules, budget_left, budget_refused, out):  # type
             goal = float(programme.threshold[profile.tier + 1])
             out[15] = min(1.0, max(0.0, (goal - profile.qualifying) / goal))
     out[14] = profile.tier
-    history = np.int64(profile.contacts[0] | profile.contacts[1] | profile.contacts[2])
+    history = np.int64(profile.contacts)
     out[16] = _bits(history, 4)
     out[17] = _bits(history, 26)
     at = 18

@@ -89,6 +89,8 @@ class OfferTask:
             raise ValueError("worlds is empty: give at least one")
         if self.starts.size == 0:
             raise ValueError("pool has no customer with an open account")
+        if not self.pool.keeps_outcome:
+            raise ValueError("pool keeps no OUTCOME rows, which rewards are made of")
         if self.horizon < 1:
             raise ValueError(f"horizon={self.horizon} must be at least 1")
 

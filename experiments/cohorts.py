@@ -64,27 +64,30 @@ def simulated_purchases(
     season: SeasonParameters | None = None,
     first_week: int = 0,
     tell: Callable[[], None] | None = None,
+    draw: int = 0,
 ) -> Purchases:
     """Simulate customers without programme, offers, rivals and word of mouth.
 
     Parameters
     ----------
     posterior
-        What they are drawn from; its mode.
+        What they are drawn from.
     n, weeks, seed
         Customers, weeks since their clocks started, seed of both population and luck.
     season, first_week
         Calendar of the year, and the week of the year in which clocks start.
     tell
         Called after each week.
+    draw
+        Posterior draw that customers are of, 0 the mode.
     """
     world = World(
         ResponseParameters(),
-        dynamics_from(posterior),
+        dynamics_from(posterior, draw),
         filter_from(posterior),
         season or SeasonParameters(),
     )
-    customers = draw_population(posterior, n, derive_seed(seed, "population"))
+    customers = draw_population(posterior, n, derive_seed(seed, "population"), draw=draw)
     market = LoyaltyMarket(world, customers, derive_seed(seed, "world"), recording=True)
     market.engine.rules = starting_in(market.engine.rules, first_week)
     parts = []

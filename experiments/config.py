@@ -21,8 +21,10 @@ from experiments.config_builder import build, convert
 from experiments.config_compose import Composition, compose
 from experiments.config_messages import first_line, unknown_choice
 from experiments.config_schema import (
+    CalibrateConfig,
     Columns,
     Config,
+    DataConfig,
     DemoConfig,
     Rule,
     SensitivityConfig,
@@ -35,6 +37,7 @@ from sim.programme import ProgrammeParameters
 from sim.world import SURROUNDINGS
 
 __all__ = [
+    "CalibrateConfig",
     "Columns",
     "Config",
     "DemoConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "SimulateConfig",
     "WorldConfig",
     "build",
+    "compose_calibrate",
     "compose_demo",
     "compose_mapping",
     "compose_sensitivity",
@@ -59,6 +63,7 @@ _SCHEMA: dict[str, Any] = {
     "demo": DemoConfig,
     "simulate": SimulateConfig,
     "sensitivity": SensitivityConfig,
+    "calibrate": CalibrateConfig,
 }
 
 
@@ -71,6 +76,18 @@ def compose_demo(overrides: Sequence[str] = ()) -> DemoConfig:
         Unknown option or key, wrong type, value out of range: one line.
     """
     config: DemoConfig = _composed("demo", overrides)
+    return config
+
+
+def compose_calibrate(overrides: Sequence[str] = ()) -> CalibrateConfig:
+    """Compose conf/calibrate.yaml with overrides (``data=cdnow``, ``inference=nuts``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: CalibrateConfig = _composed("calibrate", overrides)
     return config
 
 
@@ -171,7 +188,10 @@ def _composed(application: str, overrides: Sequence[str]) -> Any:
     composition = compose(application, overrides)
     with _blaming(composition):
         config = build(_SCHEMA[application], composition.mapping, "")
-    validate(config)
+    if isinstance(config, CalibrateConfig):
+        _validate_data(config.data)
+    else:
+        validate(config)
     return config
 
 
@@ -189,8 +209,7 @@ def _blaming(composition: Composition) -> Iterator[None]:
         raise
 
 
-def _validate_demo(config: DemoConfig) -> None:
-    data, train, evaluate = config.data, config.train, config.evaluate
+def _validate_data(data: DataConfig) -> None:
     if data.source == "csv" and not data.path:
         raise InputError("data.path is missing: give the log as data=/path/to.csv")
     if data.source != "csv" and data.path is not None:
@@ -201,6 +220,11 @@ def _validate_demo(config: DemoConfig) -> None:
         raise InputError("data.sample=published exists for data=cdnow only")
     if data.contactable == "campaigns" and data.source != "completejourney":
         raise InputError("data.contactable=campaigns exists for data=completejourney only")
+
+
+def _validate_demo(config: DemoConfig) -> None:
+    train, evaluate = config.train, config.evaluate
+    _validate_data(config.data)
     if train.batch_size > train.rollout_size:
         raise InputError(
             f"train.batch_size={train.batch_size} is above train.environments x "

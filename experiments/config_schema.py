@@ -97,7 +97,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """How the posterior is fitted; 'auto' chooses by what the log shows."""
+    """How the demo's posterior is fitted; 'auto' chooses by what the log shows."""
 
     method: Literal["map"]
     model: Literal["auto", "pareto_nbd", "drift"]
@@ -251,6 +251,13 @@ class EvaluateConfig:
         _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "at least .5, below 1")
 
 
+def _check_run(name: str, seed: int, runs_dir: str) -> None:
+    ok = _RUN_NAME.fullmatch(name) is not None
+    _check(ok, "name", name, "letters, digits, '.', '_' or '-' (64 at most)")
+    _check(0 <= seed < 2**64, "seed", seed, "0 to 2**64 - 1")
+    _check(runs_dir != "", "runs_dir", runs_dir, "a folder")
+
+
 @dataclass(frozen=True)
 class _Application:
     """What every application has: whose run it is, and the market's groups.
@@ -270,11 +277,8 @@ class _Application:
     constraints: ConstraintParameters
 
     def __post_init__(self) -> None:
-        ok = _RUN_NAME.fullmatch(self.name) is not None
-        _check(ok, "name", self.name, "letters, digits, '.', '_' or '-' (64 at most)")
-        _check(0 <= self.seed < 2**64, "seed", self.seed, "0 to 2**64 - 1")
+        _check_run(self.name, self.seed, self.runs_dir)
         _check(0 <= self.threads <= 1024, "threads", self.threads, "0 (every core) to 1024")
-        _check(self.runs_dir != "", "runs_dir", self.runs_dir, "a folder")
 
 
 @dataclass(frozen=True)
@@ -285,6 +289,47 @@ class DemoConfig(_Application):
     calibration: CalibrationConfig
     train: TrainConfig
     evaluate: EvaluateConfig
+
+
+ForecastModel = Literal["pareto_nbd", "bg_nbd", "lognormal", "drift", "habit"]
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    """A fit by itself: which log, which models, how the posterior is found and looked at.
+
+    ``holdout_weeks`` None holds out a quarter of the log; ``covariates`` names a file of numbers
+    per customer; ``cohorts`` are simulated to compare with the log.
+    """
+
+    name: str
+    seed: int
+    runs_dir: str
+    data: DataConfig
+    world: WorldConfig
+    model: Literal["auto", "pareto_nbd", "lognormal", "drift"]
+    spend: Literal["auto", "gamma_gamma", "lognormal_gamma", "lognormal"]
+    inference: Literal["map", "nuts"]
+    priors: Literal["weak", "flat"]
+    draws: int
+    untrusted: bool
+    covariates: str | None
+    holdout_weeks: int | None
+    compare: tuple[ForecastModel, ...]
+    cohorts: int
+    confidence: float
+
+    def __post_init__(self) -> None:
+        _check_run(self.name, self.seed, self.runs_dir)
+        _check(1 <= self.draws <= 100_000, "draws", self.draws, "1 to 100,000")
+        if self.holdout_weeks is not None:
+            weeks = self.holdout_weeks
+            _check(0 <= weeks <= 520, "holdout_weeks", weeks, "0 (none) to 520")
+        compared = list(self.compare)
+        ok = 0 < len(set(compared)) == len(compared)
+        _check(ok, "compare", compared, "one model or more, none twice")
+        _check(0 <= self.cohorts <= 1000, "cohorts", self.cohorts, "0 (none) to 1,000")
+        _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "at least .5, below 1")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The main job: log, posterior, population, market, policy, evaluation, bundle, scores, report."""
 
-import dataclasses
 import datetime
 import time
 from collections.abc import Callable
@@ -13,9 +12,6 @@ import numpy as np
 
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
-from agents.calibration.sources import load_log
-from agents.dynamics import MAX_BASKET
-from agents.errors import InputError
 from agents.rng import derive_seed
 from envs.constraints import blocking, limits_record
 from envs.decision import GovernedPolicy
@@ -25,6 +21,7 @@ from experiments.config import DemoConfig
 from experiments.console import Progress, print_summary
 from experiments.evaluation import evaluate, evaluation_steps
 from experiments.fidelity import observed_and_simulated
+from experiments.logs import data_facts, load_data
 from experiments.model_card import assumptions, model_card
 from experiments.report import render_report
 from experiments.run_directory import RunDirectory, write_json
@@ -75,7 +72,8 @@ class _Job:
 
     def run(self) -> dict[str, Any]:
         """All stages; returns the summary without run times."""
-        log = self._load()
+        with self._stage("Load the log"):
+            log = load_data(self.config.data, self.progress.note)
         posterior, fitted = self._fit(log)
         fidelity = self._compare(log, posterior)
         market = self._market(posterior)
@@ -93,7 +91,7 @@ class _Job:
             "version": version(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seed": config.seed,
-            "data": self._data_facts(log),
+            "data": data_facts(self.config.data, log),
             "posterior": fitted,
             "observed_vs_simulated": fidelity,
             "market": market,
@@ -138,45 +136,6 @@ class _Job:
         }
 
     # ------------------------------------------------------------------- data and posterior
-
-    def _load(self) -> TransactionLog:
-        data = self.config.data
-        columns = asdict(data.columns) if data.source == "csv" else None
-        with self._stage("Load the log"):
-            log = load_log(
-                data.source,
-                data.path,
-                columns,
-                data.time_zone if data.source == "csv" else None,
-                origin=data.origin,
-                refunds=data.refunds,
-                sample=data.sample == "published",
-                notify=self.progress.note,
-            )
-        largest = int(log.amount.max()) if log.n_transactions else 0
-        if largest > MAX_BASKET:
-            raise InputError(
-                f"{data.path or data.source}: an amount is {largest / 100:,.2f}; allowed: at most "
-                f"{MAX_BASKET / 100:,.0f} (give amounts in a larger unit, e.g. thousands)"
-            )
-        if data.contactable == "all":
-            log = dataclasses.replace(log, contactable=None)
-        if data.max_customers is not None and data.max_customers < log.n_customers:
-            log = log.select(np.arange(data.max_customers))
-        return log
-
-    def _data_facts(self, log: TransactionLog) -> dict[str, Any]:
-        return {
-            "name": log.name,
-            "source": self.config.data.source,
-            "customers": log.n_customers,
-            "purchases": log.n_transactions,
-            "weeks": log.weeks,
-            "start": str(log.start.date()),
-            "end": str((log.start + datetime.timedelta(seconds=int(log.end_time))).date()),
-            "currency": self.config.data.currency,
-            "notice": log.notice,
-        }
 
     def _fit(self, log: TransactionLog) -> tuple[Posterior, dict[str, Any]]:
         from agents.calibration.fit import fit

@@ -30,8 +30,8 @@ from agents.calibration.redemption import (
 from agents.errors import InputError
 from agents.records import KINDS
 from experiments.config import compose_demo
-from experiments.config_schema import DataConfig
 from experiments.console import Progress
+from experiments.logs import load_data
 from experiments.own_keys import output_file, own_keys
 from experiments.response_tables import show
 from experiments.response_world import write_response_world
@@ -176,7 +176,7 @@ def run_response_evidence(overrides: Sequence[str], as_json: bool = False) -> Re
     if not source:
         raise InputError("contacts is missing: give contacts=FILE, the campaigns' contacts")
     with Progress() as progress:
-        log = _log(config, progress)
+        log = load_data(config, progress.note)
         contacts = load_contacts(source, log, progress.note)
         kinds = _kinds(keys.kinds, source, contacts)
         evidence = response_evidence(log, contacts, kinds, keys)
@@ -244,25 +244,6 @@ def response_evidence(
         },
         kinds=kinds,
     )
-
-
-def _log(config: DataConfig, progress: Progress) -> TransactionLog:
-    from agents.calibration.sources import load_log
-
-    own = config.source == "csv"
-    log = load_log(
-        config.source,
-        config.path,
-        vars(config.columns) if own else None,
-        config.time_zone if own else None,
-        origin=config.origin,
-        refunds=config.refunds,
-        sample=config.sample == "published",
-        notify=progress.note,
-    )
-    if config.max_customers is not None and config.max_customers < log.n_customers:
-        log = log.select(np.arange(config.max_customers))
-    return log
 
 
 def _kinds(text: str, source: str, contacts: ContactLog) -> Mapping[str, tuple[str, ...]]:

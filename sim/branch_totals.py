@@ -174,7 +174,15 @@ class RunningTotals:
         self.weeks_left = weeks
 
     def add(self, outcome: NDArray[np.void]) -> None:
-        """Add a week's OUTCOME rows, shape (n,)."""
+        """Add a week's OUTCOME rows, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            For another shape, as of customers that keep no OUTCOME rows.
+        """
+        if outcome.shape != self.sums.shape:
+            raise ValueError(f"outcome has shape {outcome.shape}, not {self.sums.shape}")
         _add_rows(outcome, self.sums, self.weeks_left <= ACTIVE_WEEKS)
         self.weeks_left -= 1
 

@@ -5,9 +5,9 @@ from numba import prange
 from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
-from agents.records import EVENT, LOG, Customers
+from agents.records import EVENT, LOG, MAX_WEEKS, OUTCOME, Customers
 from sim.block import BLOCK, WORK
-from sim.totals import N_SUMS, add_rows, chunks
+from sim.totals import N_SUMS, add_standing, add_week, chunks
 from sim.week import step_block
 from sim.world import Rules
 
@@ -18,8 +18,9 @@ def advance_row(traits, state, account, profile, outcome, log, actions, rules, k
     work = np.empty(1, WORK)
     size = np.int64(1)  # a literal would be compiled apart
     step_block(
-        traits, state, account, profile, outcome, log, actions, row, size, work[0], rules[0], key
-    )
+        traits, state, account, profile, outcome[row : row + 1], log, actions, row, size, work[0],
+        rules[0], key,
+    )  # fmt: skip
 
 
 @parallel_kernel
@@ -30,23 +31,28 @@ def advance_rows(  # type: ignore[no-untyped-def]
 
     A block of rows lives through all weeks before the next one does, so that it stays in cache.
     ``sums`` has shape (chunks of ``rows`` rows, weeks, N_SUMS), or (…, 0) where nobody wants them.
+    Where ``outcome`` has no rows, what a week brings is summed and forgotten.
     """
     n = traits.shape[0]
+    kept = outcome.shape[0] > 0
     weeks = sums.shape[1]
     counting = sums.shape[2] > 0
     for chunk in prange(sums.shape[0]):
         work = np.empty(1, WORK)
+        passing = np.empty(BLOCK, OUTCOME)
         first = np.int64(chunk) * rows
         last = min(first + rows, n)
         for top in range(first, last, BLOCK):
             size = min(BLOCK, last - top)
+            own = outcome[top : top + size] if kept else passing[:size]
             for week in range(weeks):
                 step_block(
-                    traits, state, account, profile, outcome, log, actions, top, size, work[0],
+                    traits, state, account, profile, own, log, actions, top, size, work[0],
                     rules[0], key,
                 )  # fmt: skip
                 if counting:
-                    add_rows(state, account, outcome, top, top + size, sums[chunk, week])
+                    add_week(own, sums[chunk, week])
+                    add_standing(state, account, top, top + size, sums[chunk, week])
 
 
 class EventLog:
@@ -84,7 +90,8 @@ class Engine:
     Parameters
     ----------
     customers
-        Changed in place, week by week.
+        Changed in place, week by week. Without OUTCOME rows (``Customers.without_outcome``) what
+        a week brings is only summed.
     rules
         Compiled rules (``World.rules()``).
     key
@@ -101,6 +108,19 @@ class Engine:
         self.key = np.uint64(key)
         self.log = EventLog(customers.n, recording)
         self._nothing = np.zeros(customers.n, np.uint8)
+        self._weeks_left = MAX_WEEKS - int(customers.state["week"].max(initial=0))
+
+    def require(self, weeks: int) -> None:
+        """Count weeks about to be lived through.
+
+        Raises
+        ------
+        ValueError
+            Beyond week ``MAX_WEEKS``, after which times no longer fit PROFILE.
+        """
+        if weeks > self._weeks_left:
+            raise ValueError(f"{weeks} more weeks: a run ends with week {MAX_WEEKS} at the latest")
+        self._weeks_left -= weeks
 
     def checked(self, actions: NDArray[np.integer] | None) -> NDArray[np.uint8]:
         """Actions as the kernels take them, shape (n,); None is nothing for anyone.
@@ -149,6 +169,7 @@ class Engine:
         return self._run(chosen, weeks, N_SUMS)
 
     def _run(self, actions: NDArray[np.uint8], weeks: int, columns: int) -> NDArray[np.int64]:
+        self.require(weeks)
         number, rows = chunks(self.customers.n)
         sums = np.zeros((number, weeks, columns), np.int64)
         advance_rows(*self.customers, self.log.rows, actions, self.rules, self.key, rows, sums)

@@ -127,14 +127,14 @@ class Ledger:
     def imbalances(self, customers: Customers) -> dict[str, int]:
         """Broken invariants by name with the difference; empty when the books balance."""
         outstanding = points_outstanding(customers)
-        account = customers.account
+        account, profile = customers.account, customers.profile
         differences = {
             "points": self.opening_points
             + self.earned
             - self.redeemed
             - self.expired
             - outstanding,
-            "lots": int((account["lots"].sum(axis=1, dtype=np.int64) - account["points"]).any()),
+            "lots": int((account["lots"].sum(axis=1, dtype=np.int64) - profile["points"]).any()),
             "liability": self.liability - outstanding * self.liability_per_point,
             "commitment": self.open_commitment - int(account["commitment"].sum(dtype=np.int64)),
         }
@@ -143,5 +143,5 @@ class Ledger:
 
 def points_outstanding(customers: Customers) -> int:
     """Spendable and pending points of the cohort."""
-    account = customers.account
-    return int(account["points"].sum(dtype=np.int64) + account["pending"].sum(dtype=np.int64))
+    balance = customers.profile["points"].sum(dtype=np.int64)
+    return int(balance + customers.account["pending"].sum(dtype=np.int64))

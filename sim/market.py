@@ -26,14 +26,14 @@ class FirmView(NamedTuple):
     """All that a firm may look at when it decides; no TRAITS, no STATE.
 
     Arrays have shape (n,). ``outcome`` is that of the week before, without what only the
-    simulator knows (``LATENT_OUTCOMES``).
+    simulator knows (``LATENT_OUTCOMES``); None where the market keeps no OUTCOME rows.
     """
 
     week: int
     customer_id: NDArray[np.uint64]
     account: NDArray[np.void]
     profile: NDArray[np.void]
-    outcome: NDArray[np.void]
+    outcome: NDArray[np.void] | None
     table: ActionTable
     rules: Rules
     ledger: Ledger
@@ -101,7 +101,9 @@ class LoyaltyMarket(mesa.Model):
     world
         Parameters; compiled once.
     customers
-        Changed in place. All rows must share one week.
+        Changed in place. All rows must share one week. Without OUTCOME rows
+        (``Customers.without_outcome``) the market has its books and head counts all the same, and
+        needs less memory; word of mouth and ``mode="agents"`` need the rows.
     key
         64-bit seed of the world's luck (``agents.rng.derive_seed``).
     mode
@@ -144,11 +146,13 @@ class LoyaltyMarket(mesa.Model):
         self.engine = Engine(customers, world.rules(), key, recording)
         self.ledger = Ledger.open(customers, world.programme.liability_per_point)
         self.totals: WeekTotals | None = None
-        self.stocks = stocks_of(week_sums(customers))
+        self.stocks = stocks_of(week_sums(customers))  # the week in them is none of this market
         self.actions = np.zeros(customers.n, np.uint8)
         self.firm = FirmAgent(self, decider)
         self.competitor = CompetitorAgent(self)
         self.network = network or word_of_mouth(customers, world.effective().network, key)
+        if not customers.keeps_outcome and (self.network is not None or mode == "agents"):
+            raise ValueError("word of mouth and mode='agents' need customers with OUTCOME rows")
         self._customer_agents: mesa.agent.AgentSet | None = None
         if mode == "agents":
             self.customer_agents  # noqa: B018 - registers the agents
@@ -189,7 +193,7 @@ class LoyaltyMarket(mesa.Model):
             customers.traits["id"],
             customers.account,
             customers.profile,
-            customers.outcome[_VISIBLE],
+            customers.outcome[_VISIBLE] if customers.keeps_outcome else None,
             self.table,
             self.engine.rules,
             self.ledger,
@@ -206,6 +210,7 @@ class LoyaltyMarket(mesa.Model):
         if self.mode == "engine":
             sums = self.engine.run(1, self.actions)[0]
         else:
+            self.engine.require(1)
             self.engine.log.clear()
             self.customer_agents.do("step")
             sums = week_sums(self.customers)

@@ -1,7 +1,8 @@
 """A member's points: earned, pending, in FIFO lots, redeemed for rewards, expired.
 
-A lot is the points that matured in one quarter. Points are a liability from the moment they are
-issued until they are redeemed or expire; points earmarked for an order are still outstanding.
+A lot is the points that matured in one quarter; the balance, their sum, is ``profile.points``,
+kept by POINTS events. Points are a liability from the moment they are issued until they are
+redeemed or expire; points earmarked for an order are still outstanding.
 """
 
 import numpy as np
@@ -29,14 +30,14 @@ def reward_progress(points, programme):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def goal_progress(account, programme):  # type: ignore[no-untyped-def]
+def goal_progress(account, profile, programme):  # type: ignore[no-untyped-def]
     """Share of the way to the nearest goal, 0 to 1: the next reward or the running challenge.
 
     A reward that can be had is no goal any more.
     """
     if programme.active == 0 or account.enrolled == 0:
         return 0.0
-    points = max(np.int64(0), spendable(account))
+    points = max(np.int64(0), spendable(account, profile))
     progress = reward_progress(points, programme)
     if progress == 1.0:  # all can be had: the way to one more of the dearest
         dearest = programme.reward_price[programme.n_rewards - 1]
@@ -47,31 +48,31 @@ def goal_progress(account, programme):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def spendable(account):  # type: ignore[no-untyped-def]
+def spendable(account, profile):  # type: ignore[no-untyped-def]
     """Balance less what is earmarked; below 0 where earmarked points expired."""
-    return np.int64(account.points) - account.ordered
+    return np.int64(profile.points) - account.ordered
 
 
 @kernel
-def reward_ready(account, programme):  # type: ignore[no-untyped-def]
+def reward_ready(account, profile, programme):  # type: ignore[no-untyped-def]
     """Can the customer redeem: is the cheapest reward affordable and no order open?"""
     # No short circuits: the parts are cheap, and together they are easier to predict.
     return (
         (programme.active != 0)
         & (programme.n_rewards > 0)
         & (account.ordered == 0)
-        & (account.points >= programme.reward_price[0])
+        & (profile.points >= programme.reward_price[0])
     )
 
 
 @kernel
-def grant(account, outcome, programme, week, points):  # type: ignore[no-untyped-def]
+def grant(account, profile, outcome, programme, week, points):  # type: ignore[no-untyped-def]
     """Issue points as pending; they are a liability from this moment.
 
     Nobody is granted more than ``_MOST_HELD``, so that a balance fits 32 bits whatever the rules.
     """
     slot = week % PENDING_SLOTS
-    held = np.int64(account.points) + account.pending[slot]
+    held = np.int64(profile.points) + account.pending[slot]
     points = min(np.int64(points), max(np.int64(0), _MOST_HELD - held))
     account.pending[slot] += points
     outcome.points_earned += points
@@ -98,20 +99,19 @@ def earn(  # type: ignore[no-untyped-def]
     if programme.earn_on == PAID:
         base -= voucher
     points = points_for(base, account.tier, programme)
-    qualify(account, profile, log, customer, time, week, programme, base, points)
+    qualify(profile, log, customer, time, programme, base, points)
     if account.challenge < programme.challenge_purchases:
         account.challenge += 1
         if account.challenge == programme.challenge_purchases:
             points += programme.challenge_points
     if programme.streak_weeks > 0:
         account.streak |= _BOUGHT
-    grant(account, outcome, programme, week, points)
+    grant(account, profile, outcome, programme, week, points)
 
 
 @kernel
 def take_oldest(account, week, points):  # type: ignore[no-untyped-def]
     """Take points from the lots, oldest first; the balance must suffice."""
-    account.points -= points
     quarter = week // WEEKS_PER_QUARTER
     for age in range(LOT_SLOTS - 1, -1, -1):
         slot = (quarter - age + LOT_SLOTS) % LOT_SLOTS
@@ -134,10 +134,10 @@ def hand_out(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dearest_reward(account, programme, due):  # type: ignore[no-untyped-def]
+def dearest_reward(account, profile, programme, due):  # type: ignore[no-untyped-def]
     """The dearest reward affordable, -1 if none; a basket that costs nothing takes no voucher."""
     for at in range(programme.n_rewards - 1, -1, -1):
-        if spendable(account) >= programme.reward_price[at] and (
+        if spendable(account, profile) >= programme.reward_price[at] and (
             due > 0 or programme.reward_voucher[at] == 0
         ):
             return at
@@ -155,7 +155,7 @@ def redeem_reward(  # type: ignore[no-untyped-def]
     due
         What the basket at hand still costs, minor units.
     """
-    at = dearest_reward(account, programme, due)
+    at = dearest_reward(account, profile, programme, due)
     if at < 0 or account.ordered > 0:
         return np.int64(0)
     price = programme.reward_price[at]
@@ -163,7 +163,7 @@ def redeem_reward(  # type: ignore[no-untyped-def]
     voucher = programme.reward_voucher[at] != 0
     units = np.int64(1)
     if programme.reward_multiple[at]:
-        units = account.points // price
+        units = np.int64(profile.points) // price
         if voucher:
             units = min(units, max(np.int64(1), np.int64(due) // cost))
         elif cost > 0:
@@ -193,7 +193,7 @@ def close_order(account, profile, outcome, log, customer, time, week, programme)
     at = account.order_reward
     account.ordered = 0
     account.order_reward = 0
-    if account.points >= points:
+    if profile.points >= points:
         units = np.int64(1)
         if programme.reward_multiple[at]:
             units = points // programme.reward_price[at]
@@ -211,7 +211,6 @@ def mature(account, profile, log, customer, time, week, programme):  # type: ign
     if programme.expiry_quarters > 0:
         lot = (week // WEEKS_PER_QUARTER) % LOT_SLOTS
     account.lots[lot] += matured
-    account.points += matured
     # Nothing may mature, which is no event; where none are written down it does not matter.
     if matured > 0 or log.room == 0:
         post(profile, log, customer, time, POINTS, EARN, 0, matured)
@@ -229,7 +228,6 @@ def expire(account, profile, outcome, log, customer, time, week, programme):  # 
         account.lots[(slot + 1) % LOT_SLOTS] += spared
         expired -= spared
     if expired > 0:
-        account.points -= expired
         outcome.points_expired += expired
         accrue(outcome, -expired, programme.liability_per_point)
         post(profile, log, customer, time, POINTS, EXPIRE, 0, -expired)
@@ -238,14 +236,13 @@ def expire(account, profile, outcome, log, customer, time, week, programme):  # 
 @kernel
 def forfeit(account, profile, outcome, log, customer, time, programme):  # type: ignore[no-untyped-def]
     """All points of an account that is closed expire, pending and ordered ones too."""
-    balance = np.int64(account.points)
+    balance = np.int64(profile.points)
     lost = balance
     for slot in range(PENDING_SLOTS):
         lost += account.pending[slot]
         account.pending[slot] = 0
     for slot in range(LOT_SLOTS):
         account.lots[slot] = 0
-    account.points = 0
     account.ordered = 0
     account.order_weeks = 0
     if lost > 0:
@@ -255,11 +252,11 @@ def forfeit(account, profile, outcome, log, customer, time, programme):  # type:
 
 
 @kernel
-def close_streak(account, outcome, programme, week):  # type: ignore[no-untyped-def]
+def close_streak(account, profile, outcome, programme, week):  # type: ignore[no-untyped-def]
     """Count a week with a purchase, or start again."""
     weeks = max(0, account.streak - _BOUGHT + 1)
     if weeks >= programme.streak_weeks:
-        grant(account, outcome, programme, week, programme.streak_points)
+        grant(account, profile, outcome, programme, week, programme.streak_points)
         weeks = 0
     account.streak = weeks
 
@@ -279,7 +276,7 @@ def close_programme_week(  # type: ignore[no-untyped-def]
         FILTER record and contribution margin (a share), for tiers by predicted value.
     """
     if programme.streak_weeks > 0:
-        close_streak(account, outcome, programme, week)
+        close_streak(account, profile, outcome, programme, week)
     mature(account, profile, log, customer, time, week, programme)
     if account.ordered > 0:
         close_order(account, profile, outcome, log, customer, time, week, programme)

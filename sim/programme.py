@@ -199,7 +199,7 @@ class ProgrammeParameters:
         check_range("expiry_quarters", self.expiry_quarters, 0, LOT_SLOTS - 1)
         check_range("redemption_weeks", self.redemption_weeks, 0, 3)
         check_range("breakage", self.breakage, 0.0, 1.0)
-        check_range("window_quarters", self.window_quarters, 2, QUALIFYING_SLOTS)
+        check_range("window_quarters", self.window_quarters, 2, QUALIFYING_SLOTS + 1)
         check_range("grace_reviews", self.grace_reviews, 1, 8)
         check_range("welcome_points", self.welcome_points, 0, _MOST_POINTS)
         check_range("referral_points", self.referral_points, 0, _MOST_POINTS)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from agents.compiled import parallel_kernel
 from agents.profile import JOIN, PURCHASE, fold, week_close
-from agents.records import ACCOUNT, LOG, OUTCOME, PROFILE, SECONDS_PER_WEEK
+from agents.records import ACCOUNT, LOG, MAX_WEEKS, OUTCOME, PROFILE, SECONDS_PER_WEEK
 from sim.ledger import BASIS
 from sim.points import close_programme_week, points_for
 from sim.scenario import WEEKS_PER_YEAR
@@ -29,8 +29,8 @@ def _replay(  # type: ignore[no-untyped-def]
                 if status_match and (event.kind == PURCHASE or event.kind == JOIN):
                     programme = rules[0].programme
                     qualify(
-                        account[row], profile[row], silent[0], np.uint64(row), event.time, week,
-                        programme, event.amount, points_for(event.amount, 0, programme),
+                        profile[row], silent[0], np.uint64(row), event.time, programme,
+                        event.amount, points_for(event.amount, 0, programme),
                     )  # fmt: skip
                 at += 1
             if status_match:
@@ -75,8 +75,11 @@ def replay(
     Raises
     ------
     ValueError
-        If an event's customer lies outside 0..n-1 or its time outside the weeks given.
+        If an event's customer lies outside 0..n-1 or its time outside the weeks given, or for
+        weeks beyond ``MAX_WEEKS``, whose times do not fit PROFILE.
     """
+    if first_week + weeks > MAX_WEEKS:
+        raise ValueError(f"week {first_week + weeks} lies beyond the last, {MAX_WEEKS}")
     if events.size:
         if int(events["customer"].max()) >= n:
             raise ValueError(f"event of customer {events['customer'].max()}, but n={n}")

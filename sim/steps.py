@@ -62,7 +62,6 @@ def open_offer(  # type: ignore[no-untyped-def]
     if account.offer > 0:  # masks forbid it; a branch may still ask
         release(account, outcome)
     account.offer = at + 1
-    account.offer_weeks_left = weeks
     account.offer_uses_left = rules.offers.uses[at]
     account.offer_opened = 0
     state.intends_redemption = 0
@@ -102,7 +101,7 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
     elif kind == POINTS_KIND:
         if account.enrolled:
             cost = cap
-            grant(account, outcome, rules.programme, state.week, rules.offers.points[at])
+            grant(account, profile, outcome, rules.programme, state.week, rules.offers.points[at])
     elif kind == FREE_ITEM:
         cost = np.int64(rules.offers.item_cost[at])
         outcome.item_cost += cost
@@ -169,12 +168,12 @@ def purchase(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def enrol(account, outcome, week, programme):  # type: ignore[no-untyped-def]
+def enrol(account, profile, outcome, week, programme):  # type: ignore[no-untyped-def]
     """Become a member of the programme, with its welcome points."""
     account.enrolled = 1
     outcome.enrolled = 1
     if programme.welcome_points > 0:
-        grant(account, outcome, programme, week, programme.welcome_points)
+        grant(account, profile, outcome, programme, week, programme.welcome_points)
 
 
 @kernel
@@ -211,7 +210,7 @@ def approach(traits, state, account, profile, outcome, log, rules, key):  # type
     category = basket_category(traits, state, week, 0, rules, key)
     post(profile, log, traits.id, time, JOIN, category, 0, gross)
     if rules.programme.active and outcome.joined == 2 and behaviour.enrol_probability > 0.0:
-        enrol(account, outcome, week, rules.programme)
+        enrol(account, profile, outcome, week, rules.programme)
         earn(account, profile, outcome, log, traits.id, time, week, rules.programme, gross, 0, 0)
 
 
@@ -225,13 +224,13 @@ def opt_out_of(profile, account, outcome, log, customer, week, channel):  # type
 
 
 @kernel
-def count_offer_week(state, account, outcome):  # type: ignore[no-untyped-def]
-    """An open offer comes a week nearer to its end; what is left of a closed one is released."""
-    account.offer_weeks_left -= 1
-    if account.offer_weeks_left == 0 or account.offer_uses_left == 0 or account.closed:
+def end_offer(state, account, profile, outcome):  # type: ignore[no-untyped-def]
+    """An open offer ends after its last week or use, or with the account; what is left of it is
+    released. The fold counts its weeks.
+    """
+    if profile.offer_weeks_left <= 1 or account.offer_uses_left == 0 or account.closed:
         release(account, outcome)
         account.offer = 0
-        account.offer_weeks_left = 0
         account.offer_opened = 0
         state.intends_redemption = 0
 

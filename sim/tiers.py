@@ -1,7 +1,7 @@
 """Tiers: what qualifies for them, their reviews, rise and fall.
 
-``account.qualifying`` holds what was spent or earned by quarter; a balance or a predicted value
-stands in its first place alone. Its sum is always ``profile.qualifying``, kept by QUALIFY events.
+What qualifies now is ``profile.qualifying``, kept by QUALIFY events. Where a window rolls,
+``account.qualifying`` holds its quarters before the running one, which has the rest.
 """
 
 import numpy as np
@@ -17,15 +17,6 @@ _MOST = 2e9  # fits 32 bits
 
 
 @kernel
-def qualifying(account):  # type: ignore[no-untyped-def]
-    """What qualifies for a tier now, in minor units or points."""
-    total = np.int64(0)
-    for slot in range(QUALIFYING_SLOTS):
-        total += account.qualifying[slot]
-    return total
-
-
-@kernel
 def tier_for(amount, programme):  # type: ignore[no-untyped-def]
     """Highest tier whose threshold the amount reaches."""
     tier = 0
@@ -35,13 +26,27 @@ def tier_for(amount, programme):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def qualify(account, profile, log, customer, time, week, programme, spend, points):  # type: ignore[no-untyped-def]
+def qualify(profile, log, customer, time, programme, spend, points):  # type: ignore[no-untyped-def]
     """Count a purchase towards a tier: its base, or the points it earned."""
     if programme.tier_basis > POINTS_EARNED:
         return
     amount = spend if programme.tier_basis == SPEND else points
-    account.qualifying[(week // WEEKS_PER_QUARTER) % QUALIFYING_SLOTS] += amount
     post(profile, log, customer, time, QUALIFY, 0, 0, amount)
+
+
+@kernel
+def lapse(account, profile, quarter, window_quarters):  # type: ignore[no-untyped-def]
+    """At a quarter's end the oldest of the window lapses and the running one joins the others;
+    returns what lapses.
+    """
+    running = np.int64(profile.qualifying)
+    for slot in range(QUALIFYING_SLOTS):
+        running -= account.qualifying[slot]
+    oldest = (quarter + 1 - window_quarters + QUALIFYING_SLOTS) % QUALIFYING_SLOTS
+    lapsed = np.int64(account.qualifying[oldest])
+    account.qualifying[oldest] = 0
+    account.qualifying[quarter % QUALIFYING_SLOTS] += running
+    return lapsed
 
 
 @kernel
@@ -59,25 +64,21 @@ def close_tiers(  # type: ignore[no-untyped-def]
     if calendar:
         review = review and (quarter + 1) % QUARTERS_PER_YEAR == 0
     basis = programme.tier_basis
+    qualifying = np.int64(profile.qualifying)
     change = np.int64(0)
-    slot = 0
     if basis == POINTS_BALANCE:
-        change = np.int64(account.points) - account.qualifying[0]
+        change = np.int64(profile.points) - qualifying
     elif review:
         if basis == PREDICTED_VALUE:
             value = residual_value(profile, filter, margin_share, _YEAR)
-            change = np.int64(min(value, _MOST) + 0.5) - account.qualifying[0]
+            change = np.int64(min(value, _MOST) + 0.5) - qualifying
         elif not calendar:
-            slot = (quarter + 1 - programme.window_quarters + QUALIFYING_SLOTS) % QUALIFYING_SLOTS
-            change = -np.int64(account.qualifying[slot])
-    account.qualifying[slot] += change
+            change = -lapse(account, profile, quarter, programme.window_quarters)
+    qualifying += change
     # Without asking whether anything changed: nobody could predict the answer.
-    amount = qualifying(account)
-    move_tier(account, profile, outcome, log, customer, time, programme, amount, review)
+    move_tier(account, profile, outcome, log, customer, time, programme, qualifying, review)
     if review and calendar and basis <= POINTS_EARNED:
-        for at in range(QUALIFYING_SLOTS):
-            account.qualifying[at] = 0
-        change = -amount
+        change = -qualifying
     if change != 0:
         post(profile, log, customer, time, QUALIFY, 0, 0, change)
 

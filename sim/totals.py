@@ -92,19 +92,19 @@ N_SUMS = len(_COLUMNS)
 
 
 @kernel
-def add_rows(state, account, outcome, top, end, sums):  # type: ignore[no-untyped-def]
-    """Add the week and the standing of rows ``top`` to ``end`` to ``sums``, shape (N_SUMS,)."""
+def add_week(outcome, sums):  # type: ignore[no-untyped-def]
+    """Add what the week of these rows brought to ``sums``, shape (N_SUMS,)."""
+    n = outcome.shape[0]
     at = 0
     for name in literal_unroll(_SUMMED):
         total = np.int64(0)
-        for row in range(top, end):
-            total += outcome[row][name]
+        for i in range(n):
+            total += outcome[i][name]
         sums[at] += total
         at += 1
     contacts = joined = referred = promoters = detractors = answers = satisfied = rose = fell = 0
-    customers = alive = members = consenting = 0
-    for row in range(top, end):
-        week = outcome[row]
+    for i in range(n):
+        week = outcome[i]
         contacts += week.action > 0
         joined += week.joined > 0
         referred += week.joined == 2
@@ -114,26 +114,38 @@ def add_rows(state, account, outcome, top, end, sums):  # type: ignore[no-untype
         satisfied += week.csat >= 4
         rose += week.tier_change > 0
         fell += week.tier_change < 0
+    for count in (
+        contacts, joined, referred, promoters, detractors, answers, satisfied, rose, fell,
+    ):  # fmt: skip
+        sums[at] += count
+        at += 1
+
+
+@kernel
+def add_standing(state, account, top, end, sums):  # type: ignore[no-untyped-def]
+    """Add the head counts of rows ``top`` to ``end`` to ``sums``, shape (N_SUMS,)."""
+    customers = alive = members = consenting = 0
+    for row in range(top, end):
         own = account[row]
         held = (state[row].prospect == 0) & (own.closed == 0)
         customers += held
         alive += held & (state[row].alive > 0)
         members += held & (own.enrolled > 0)
         consenting += held & ((own.consent[0] | own.consent[1] | own.consent[2]) > 0)
-    for count in (
-        contacts, joined, referred, promoters, detractors, answers, satisfied, rose, fell,
-        customers, alive, members, consenting,
-    ):  # fmt: skip
+    at = N_SUMS - len(STOCKS)
+    for count in (customers, alive, members, consenting):
         sums[at] += count
         at += 1
 
 
 @parallel_kernel
 def _add_chunks(state, account, outcome, rows, sums):  # type: ignore[no-untyped-def]
-    n = outcome.shape[0]
+    n = state.shape[0]
     for chunk in prange(sums.shape[0]):
         top = np.int64(chunk) * rows
-        add_rows(state, account, outcome, top, min(top + rows, n), sums[chunk])
+        end = min(top + rows, n)
+        add_week(outcome[top:end], sums[chunk])
+        add_standing(state, account, top, end, sums[chunk])
 
 
 def chunks(n: int) -> tuple[int, int]:
@@ -147,7 +159,10 @@ def chunks(n: int) -> tuple[int, int]:
 
 
 def week_sums(customers: Customers) -> NDArray[np.int64]:
-    """Sums over the cohort as it stands after a week, shape (N_SUMS,)."""
+    """Sums over the cohort as it stands after a week, shape (N_SUMS,).
+
+    Without OUTCOME rows there are head counts only.
+    """
     number, rows = chunks(customers.n)
     sums = np.zeros((number, N_SUMS), np.int64)
     _add_chunks(customers.state, customers.account, customers.outcome, rows, sums)

@@ -44,7 +44,7 @@ from sim.steps import (
     LAST_SECOND,
     approach,
     clear,
-    count_offer_week,
+    end_offer,
     enrol,
     leave,
     open_offer,
@@ -57,19 +57,19 @@ from sim.steps import (
 
 
 @kernel
-def awake(state, account, outcome, rules):  # type: ignore[no-untyped-def]
+def awake(state, account, profile, outcome, rules):  # type: ignore[no-untyped-def]
     """Step 0: memories fade; points for newcomers of last week are credited."""
     clear(outcome)
     begin_week(state, rules.behaviour)
     if state.referrals > 0:
         points = rules.programme.referral_points
         if rules.programme.active and account.enrolled and account.closed == 0 and points > 0:
-            grant(account, outcome, rules.programme, state.week, state.referrals * points)
+            grant(account, profile, outcome, rules.programme, state.week, state.referrals * points)
         state.referrals = 0
 
 
 @kernel
-def expect_one(traits, state, account, work, i, rules):  # type: ignore[no-untyped-def]
+def expect_one(traits, state, account, profile, work, i, rules):  # type: ignore[no-untyped-def]
     """Step 2: intensities of a customer who is there."""
     work.lives[i] = 0
     work.log_rate[i] = 0.0
@@ -94,8 +94,8 @@ def expect_one(traits, state, account, work, i, rules):  # type: ignore[no-untyp
         category,
         account.tier,
         1 if programme.active and account.enrolled else 0,
-        goal_progress(account, programme),
-        1 if reward_ready(account, programme) else 0,
+        goal_progress(account, profile, programme),
+        1 if reward_ready(account, profile, programme) else 0,
         -1,
         -1,
     )
@@ -112,7 +112,7 @@ def buy(traits, state, account, profile, outcome, log, work, i, index, u, draw, 
     programme = rules.programme
     redeems = (
         (index == 0)
-        & reward_ready(account, programme)
+        & reward_ready(account, profile, programme)
         & (uniform(work.redeem_word[i]) < rules.behaviour.points_use_probability)
     )
     purchase(
@@ -162,7 +162,7 @@ def live(traits, state, account, profile, outcome, log, work, i, rules, key):  #
     ):
         drawn = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
         if uniform(drawn[0]) < enrolment(traits, state, behaviour):
-            enrol(account, outcome, week, programme)
+            enrol(account, profile, outcome, week, programme)
     if work.fraction[i] < 1.0:
         leave(traits, state, account, profile, outcome, log, rules, key)
     return kind
@@ -200,7 +200,7 @@ def end_one(traits, state, account, profile, outcome, log, work, i, rules, key):
 
 
 @block_kernel
-def wake(traits, state, account, outcome, actions, top, n, work, rules):  # type: ignore[no-untyped-def]
+def wake(traits, state, account, profile, outcome, actions, top, n, work, rules):  # type: ignore[no-untyped-def]
     """Step 0 for the block; returns how many are contacted, listed in ``contact_row``."""
     last = traits.shape[0] - 1
     contacts = 0
@@ -209,8 +209,8 @@ def wake(traits, state, account, outcome, actions, top, n, work, rules):  # type
         soon = np.uint64(min(top + i + BLOCK, last))
         prefetch(state[soon])
         prefetch(account[soon])
-        prefetch(outcome[soon])
-        awake(state[row], account[row], outcome[row], rules)
+        prefetch(profile[soon])
+        awake(state[row], account[row], profile[row], outcome[i], rules)
         # Listed without asking; it counts if there is a contact.
         work.contact_row[contacts] = i
         contacts += (actions[row] > 0) & (account[row].closed == 0) & (state[row].prospect == 0)
@@ -229,16 +229,17 @@ def contact(  # type: ignore[no-untyped-def]
     """Step 1: the firm's messages arrive."""
     last_log = log.shape[0] - 1
     for k in range(n):
-        row = np.uint64(top + work.contact_row[k])
+        i = work.contact_row[k]
+        row = np.uint64(top + i)
         own = np.uint64(min(np.int64(row), last_log))
         open_offer(
-            traits[row], state[row], account[row], profile[row], outcome[row],
+            traits[row], state[row], account[row], profile[row], outcome[i],
             log[own], actions[row], rules, work.attending[k], work.intending[k],
         )  # fmt: skip
 
 
 @block_kernel
-def expect(traits, state, account, top, n, work, rules):  # type: ignore[no-untyped-def]
+def expect(traits, state, account, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
     """Step 2: intensities; returns how many hold an open offer, listed in ``offer_row``."""
     offers = 0
     of_year = 0
@@ -250,7 +251,7 @@ def expect(traits, state, account, top, n, work, rules):  # type: ignore[no-unty
         work.listed[i] = 0
         work.offer_row[offers] = i
         offers += account[row].offer > 0
-        expect_one(traits[row], state[row], account[row], work, i, rules)
+        expect_one(traits[row], state[row], account[row], profile[row], work, i, rules)
     return offers
 
 
@@ -265,7 +266,7 @@ def buy_baskets(  # type: ignore[no-untyped-def]
         row = np.uint64(top + i)
         own = np.uint64(min(np.int64(row), last_log))
         buy_listed(
-            traits[row], state[row], account[row], profile[row], outcome[row],
+            traits[row], state[row], account[row], profile[row], outcome[i],
             log[own], work, i, k, rules, key,
         )  # fmt: skip
 
@@ -282,7 +283,7 @@ def leave_channels(  # type: ignore[no-untyped-def]
         own = np.uint64(min(np.int64(row), last_log))
         if work.lives[i] and work.opting_out[k] < opt_out(state[row], rules.behaviour):
             opt_out_of(
-                profile[row], account[row], outcome[row], log[own],
+                profile[row], account[row], outcome[i], log[own],
                 traits[row].id, state[row].week, rules.actions.channel[actions[row]],
             )  # fmt: skip
 
@@ -297,19 +298,19 @@ def end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
         own = np.uint64(min(np.int64(row), last_log))
         soon = np.uint64(min(top + i + BLOCK, last))
         prefetch(traits[soon])
-        prefetch(profile[soon])
         end_one(
-            traits[row], state[row], account[row], profile[row], outcome[row],
+            traits[row], state[row], account[row], profile[row], outcome[i],
             log[own], work, i, rules, key,
         )  # fmt: skip
 
 
 @block_kernel
-def close_offers(state, account, outcome, top, n, work):  # type: ignore[no-untyped-def]
-    """Step 8: the open offers come a week nearer to their end."""
+def close_offers(state, account, profile, outcome, top, n, work):  # type: ignore[no-untyped-def]
+    """Step 8: open offers may end."""
     for k in range(n):
-        row = np.uint64(top + work.offer_row[k])
-        count_offer_week(state[row], account[row], outcome[row])
+        i = work.offer_row[k]
+        row = np.uint64(top + i)
+        end_offer(state[row], account[row], profile[row], outcome[i])
 
 
 @block_kernel
@@ -352,8 +353,10 @@ def step_block(  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    traits, state, account, profile, outcome
+    traits, state, account, profile
         All customers' rows; those of the block are changed, but for traits.
+    outcome
+        Rows of the block, shape (n,), overwritten.
     log
         LOG rows to write events to, one a customer, or one without room for all.
     actions
@@ -368,11 +371,11 @@ def step_block(  # type: ignore[no-untyped-def]
     behaviour = rules.behaviour
     address(traits, state, top, n, work)
     draw_week(work, n, key)
-    contacts = wake(traits, state, account, outcome, actions, top, n, work, rules)
+    contacts = wake(traits, state, account, profile, outcome, actions, top, n, work, rules)
     if contacts > 0:
         draw_contacts(work, contacts, key)
         contact(traits, state, account, profile, outcome, log, actions, top, contacts, work, rules)
-    offers = expect(traits, state, account, top, n, work, rules)
+    offers = expect(traits, state, account, profile, top, n, work, rules)
     count_purchases(work, n)
     settle_counts(work, n)
     baskets = list_baskets(work, n)
@@ -388,7 +391,7 @@ def step_block(  # type: ignore[no-untyped-def]
         )
     end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
     if offers > 0:
-        close_offers(state, account, outcome, top, offers, work)
+        close_offers(state, account, profile, outcome, top, offers, work)
     read_beliefs(state, profile, top, n, work, rules)
     drift_and_beliefs(work, n, behaviour, rules.filter)
     close(state, profile, top, n, work, behaviour.drift_step > 0.0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from agents.calibration.log import MINOR_UNITS, CustomerSummary, TransactionLog
+from agents.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,6 +44,24 @@ class CustomerHistories:
         """The chosen customers."""
         return CustomerHistories(*(getattr(self, one.name)[rows] for one in fields(self)))
 
+    def with_covariates(self, covariates: Mapping[str, Floats]) -> CustomerHistories:
+        """The same customers with covariates, shape (n,) each, standardised.
+
+        Raises
+        ------
+        InputError
+            If one has another length or a value that is not finite, or does not vary.
+        """
+        n = len(self.frequency)
+        for name, values in covariates.items():
+            if len(values) != n or not np.isfinite(values).all():
+                raise InputError(f"covariate {name}: allowed: {n} finite numbers, one per customer")
+            if values.std() == 0:
+                raise InputError(f"covariate {name} is the same for everybody; allowed: it varies")
+        columns = np.column_stack([np.asarray(values, float) for values in covariates.values()])
+        standard = (columns - columns.mean(axis=0)) / columns.std(axis=0)
+        return replace(self, covariates=np.asarray(standard, np.float64))
+
 
 def customer_histories(log: TransactionLog, summary: CustomerSummary) -> CustomerHistories:
     """One row per customer of a log, in the order of their codes, without covariates."""
@@ -60,9 +80,3 @@ def customer_histories(log: TransactionLog, summary: CustomerSummary) -> Custome
         np.asarray(squares, np.float64),
         np.zeros((n, 0)),
     )
-
-
-def standardised(values: npt.NDArray[np.float64]) -> Floats:
-    """Columns with mean 0 and sd 1; one that does not vary is 0. Shape (n, c)."""
-    spread = values.std(axis=0)
-    return np.asarray((values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0))

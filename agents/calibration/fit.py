@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.calibration import models
+from agents.calibration.customer_histories import CustomerHistories
 from agents.calibration.laplace import Compiled, Floats, Mode, around, compile_density, find_mode
 from agents.calibration.log import SECONDS_PER_WEEK, TransactionLog
 from agents.calibration.nuts import Diagnostics, diagnose_normal, sample
@@ -33,6 +34,9 @@ DRIFT_WEEKS = 26
 FEWEST_WEEKS = 8
 FEWEST_REPEAT_CUSTOMERS = 20
 MOST_CUSTOMERS = 20_000
+MOST_CHECKED = 100_000
+"""Customers: with more the posterior is normal, and looking at each draw would take minutes."""
+DRAWS_CHECKED = 200
 
 Inference = Literal["map", "nuts"]
 INFERENCES = ("map", "nuts")
@@ -48,6 +52,7 @@ def fit(
     draws: int = 200,
     seed: int = 0,
     untrusted: bool = False,
+    covariates: Mapping[str, Floats] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Posterior:
     """Fit purchases and spend of a log.
@@ -72,6 +77,11 @@ def fit(
         Seed of the draws and of the subset.
     untrusted : bool
         Keep a fit whose NUTS diagnostics are beyond their bounds.
+    covariates : mapping of str to float64, shape (n,), optional
+        For `lognormal`: numbers known of each customer that shift the means of its log rate,
+        log hazard and log basket. They are standardised; the coefficients go to the posterior's
+        attributes, and its parameters are those of the whole population, covariates' share
+        included.
     progress : callable, optional
         Receives one line per stage.
 
@@ -91,12 +101,18 @@ def fit(
     rng = np.random.default_rng(seed)
     parameters: dict[str, Floats] = {}
     attributes: dict[str, str] = {}
+    if covariates:
+        if purchase_model != "lognormal":
+            raise InputError(f"covariates are for model=lognormal; the model is {purchase_model}")
+        known = replace(known, customers=known.customers.with_covariates(covariates))
     for part, name, build in _parts(known, purchase_model, spend_model, priors, rng):
         report(f"fitting {name}")
         built = build()
         density = compile_density(built)
         mode = find_mode(density, log.name)
         points, diagnostics = _draws(density, mode, inference, draws, seed, rng)
+        if inference == "map" and known.n_customers <= MOST_CHECKED:
+            diagnostics = diagnose_normal(density, mode, points[:DRAWS_CHECKED])
         failures = diagnostics.failures()
         if failures and inference == "nuts" and not untrusted:
             raise InputError(
@@ -110,6 +126,9 @@ def fit(
         attributes[f"{part}_log_likelihood"] = f"{mode.log_likelihood:.4f}"
         attributes[f"{part}_diagnostics"] = json.dumps(asdict(diagnostics))
         attributes[f"{part}_priors"] = json.dumps(built.priors)
+    if covariates:
+        parameters, coefficients = marginal(parameters, list(covariates), known.customers)
+        attributes["covariates"] = json.dumps(coefficients)
     return Posterior(
         purchase_model,
         spend_model,
@@ -118,6 +137,53 @@ def fit(
         | {"choice": reason, "priors": priors, "seed": str(seed), "inference": inference}
         | attributes,
     )
+
+
+def fit_purchases(
+    log: TransactionLog | LogStatistics,
+    model: str,
+    *,
+    priors: models.Priors = "weak",
+    draws: int = 0,
+    seed: int = 0,
+) -> list[dict[str, float]]:
+    """Parameters of one purchase model by itself, to compare forecasts: mode, then draws.
+
+    Parameters
+    ----------
+    log : TransactionLog or LogStatistics
+        As for `fit`.
+    model : {"pareto_nbd", "bg_nbd", "lognormal", "drift"}
+        Spend is fitted along where the model needs it.
+    priors, draws, seed
+        As for `fit`; draws are of the normal approximation.
+
+    Raises
+    ------
+    InputError
+        If the log does not identify the model.
+    """
+    known = log if isinstance(log, LogStatistics) else statistics_of(log)
+    rng = np.random.default_rng(seed)
+    if model == "bg_nbd":
+        built = models.bg_nbd(known.histories, priors)
+    else:
+        spend = "lognormal" if model == "lognormal" else "gamma_gamma"
+        built = _parts(known, model, spend, priors, rng)[0][2]()
+    density = compile_density(built)
+    mode = find_mode(density, log.name)
+    found = density.parameters(np.vstack([mode.point, around(mode, draws, rng)]))
+    if model == "drift":
+        found |= _dropout(found["hazard"])
+    return [{name: float(values[at]) for name, values in found.items()} for at in range(1 + draws)]
+
+
+def _dropout(hazard: Floats) -> dict[str, Floats]:
+    """Gamma distribution of hazards with this mean and the assumed shape."""
+    return {
+        "dropout_shape": np.full_like(hazard, models.DROPOUT_SHAPE),
+        "dropout_rate": models.DROPOUT_SHAPE / hazard,
+    }
 
 
 def _parts(
@@ -158,8 +224,7 @@ def _draws(
 ) -> tuple[Floats, Diagnostics]:
     """Points of the free variables, shape (draws, p)."""
     if inference == "map":
-        points = around(mode, draws, rng)
-        return points, diagnose_normal(density, mode, points)
+        return around(mode, draws, rng), Diagnostics()
     chains, diagnostics = sample(density, mode, seed=seed)
     flat = chains.reshape(-1, chains.shape[-1])
     kept = np.linspace(0, len(flat) - 1, min(draws, len(flat))).round().astype(int)
@@ -170,9 +235,7 @@ def _named(found: dict[str, Floats], purchase_model: str, spend_model: str) -> d
     """The parameters that a posterior of these models has, in its order."""
     found = dict(found)
     if purchase_model == "drift":
-        hazard = found["hazard"]
-        found["dropout_shape"] = np.full_like(hazard, models.DROPOUT_SHAPE)
-        found["dropout_rate"] = models.DROPOUT_SHAPE / hazard
+        found |= _dropout(found["hazard"])
     if purchase_model == "lognormal":
         across, rate = found["rate_dropout_correlation"], found["rate_spend_correlation"]
         partial = found["dropout_spend_partial_correlation"]
@@ -251,6 +314,53 @@ def _repeat_spend(log: LogStatistics) -> tuple[npt.NDArray[np.int64], Floats]:
             f"allowed: at least {FEWEST_REPEAT_CUSTOMERS}"
         )
     return log.repeat_spend.frequency, mean_spend
+
+
+def marginal(
+    found: dict[str, Floats], names: list[str], customers: CustomerHistories
+) -> tuple[dict[str, Floats], dict[str, dict[str, list[float]]]]:
+    """Parameters of the population with its covariates in them, and the coefficients.
+
+    With standardised covariates of covariance C and coefficients B, logs have covariance
+    S + B C B' across the population (exactly normal if the covariates are).
+
+    Returns
+    -------
+    parameters
+        As given, the means' spreads and correlations widened.
+    coefficients : dict
+        Covariate to trait to [mean, sd], per standard deviation of the covariate.
+    """
+    traits = ("rate", "dropout", "spend")
+    beta = np.array(
+        [[found[f"{trait}_covariate_{at}"] for at in range(len(names))] for trait in traits]
+    )  # (3, c, draws)
+    spread = np.cov(customers.covariates.T, ddof=0).reshape(len(names), len(names))
+    sd = np.array([found[f"{trait}_log_sd"] for trait in traits])
+    across, rate = found["rate_dropout_correlation"], found["rate_spend_correlation"]
+    partial = found["dropout_spend_partial_correlation"]
+    second = across * rate + partial * np.sqrt((1 - across**2) * (1 - rate**2))
+    one = np.ones_like(across)
+    correlation = np.array([[one, across, rate], [across, one, second], [rate, second, one]])
+    total = correlation * sd[:, None] * sd[None, :]
+    total = total + np.einsum("icd,ck,jkd->ijd", beta, spread, beta)
+    wide = np.sqrt(np.einsum("iid->id", total))
+    correlation = total / (wide[:, None] * wide[None, :])
+    across, rate, second = correlation[0, 1], correlation[0, 2], correlation[1, 2]
+    changed = {f"{trait}_log_sd": wide[at] for at, trait in enumerate(traits)} | {
+        "rate_dropout_correlation": across,
+        "rate_spend_correlation": rate,
+        "dropout_spend_partial_correlation": (second - across * rate)
+        / np.sqrt((1 - across**2) * (1 - rate**2)),
+    }
+    coefficients = {
+        name: {
+            trait: [float(beta[i, at].mean()), float(beta[i, at, 1:].std())]
+            for i, trait in enumerate(traits)
+        }
+        for at, name in enumerate(names)
+    }
+    return found | changed, coefficients
 
 
 def _attributes(log: LogStatistics) -> dict[str, str]:

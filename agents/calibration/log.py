@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -212,6 +212,21 @@ class TransactionLog:
             contactable=None if self.contactable is None else self.contactable[codes],
         )
 
+    def parts(self, customers: int) -> Iterator[TransactionLog]:
+        """Logs of so many customers each, in order, renumbered from 0; cheap."""
+        bounds = np.arange(0, self.n_customers, customers)
+        rows = np.searchsorted(self.customer, np.append(bounds, self.n_customers))
+        for begin, first, last in zip(bounds, rows[:-1], rows[1:], strict=True):
+            who = slice(int(begin), int(begin) + customers)
+            yield replace(
+                self,
+                customer=self.customer[first:last] - begin,
+                time=self.time[first:last],
+                amount=self.amount[first:last],
+                customer_label=self.customer_label[who],
+                contactable=None if self.contactable is None else self.contactable[who],
+            )
+
     def split(self, week: int) -> tuple[TransactionLog, TransactionLog]:
         """Cut the log at the start of a week into calibration and hold-out.
 
@@ -251,3 +266,17 @@ class TransactionLog:
             origin="log_start",
         )
         return calibration, holdout
+
+
+def joined(parts: Sequence[TransactionLog]) -> TransactionLog:
+    """One log of the customers of several, in order; all else is the first's."""
+    codes = np.cumsum([0, *(part.n_customers for part in parts)])
+    return replace(
+        parts[0],
+        customer=np.concatenate(
+            [part.customer + first for part, first in zip(parts, codes, strict=False)]
+        ),
+        time=np.concatenate([part.time for part in parts]),
+        amount=np.concatenate([part.amount for part in parts]),
+        customer_label=np.concatenate([part.customer_label for part in parts]),
+    )

@@ -48,13 +48,13 @@ class Diagnostics:
        Journal of Machine Learning Research 25(72), 1-58.
     """
 
-    r_hat: float
-    effective_bulk: float
-    effective_tail: float
-    divergences: int
-    pareto_k: float
-    draws: int
-    seconds: float
+    r_hat: float = np.nan
+    effective_bulk: float = np.nan
+    effective_tail: float = np.nan
+    divergences: int = 0
+    pareto_k: float = np.nan
+    draws: int = 0
+    seconds: float = np.nan
 
     def failures(self) -> list[str]:
         """What is beyond its bound, one phrase each; empty if the draws can be trusted."""
@@ -186,4 +186,4 @@ def diagnose_normal(density: Compiled, mode: Mode, points: Floats) -> Diagnostic
     ratio = np.array([density.evaluate(point)[0] for point in points]) + (away**2).sum(axis=0) / 2
     smoothed: Any = arviz.psislw
     _, k = smoothed(ratio)
-    return Diagnostics(np.nan, np.nan, np.nan, 0, float(k), len(points), np.nan)
+    return Diagnostics(pareto_k=float(k), draws=len(points))

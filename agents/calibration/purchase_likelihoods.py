@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
 
 from agents.calibration.likelihood import Floats, summed
 from agents.calibration.sufficient import PurchaseHistories
-from agents.compiled import threaded_kernel
+from agents.compiled import block_kernel, threaded_kernel
 from agents.elementary import exp, log
 
 QUADRATURE_NODES = 16
@@ -42,8 +41,7 @@ class ParetoNBD:
 
     def __init__(self, data: PurchaseHistories) -> None:
         self._x, self._t_x, self._T, self._customers = _columns(data)
-        node, weight = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
-        self._node, self._weight = (node + 1) / 2, weight / 2
+        self._node, self._weight = quadrature()
 
     def __call__(self, parameters: Floats) -> tuple[float, Floats]:
         """Value and gradient in (r, alpha, s, beta)."""
@@ -107,25 +105,15 @@ def pareto_nbd_alive(
     r: float, a: float, s: float, b: float, x: Floats, t_x: Floats, T: Floats
 ) -> Floats:
     """P(alive at T) under Pareto/NBD, with the dropout integral of `ParetoNBD`; shape of `x`."""
+    odds = np.empty(len(x))
+    _all_dead_odds(r, a, s, b, x, t_x, T, *quadrature(), odds)
+    return np.asarray(1 / (1 + odds))
+
+
+def quadrature() -> tuple[Floats, Floats]:
+    """Nodes in 0..1 and weights of the dropout integral, shape (nodes,)."""
     node, weight = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
-    node, weight = (node + 1) / 2, weight / 2
-    first_a, first_b = a + t_x, b + t_x
-    by_a, by_b = (r + x) / first_a, (s + 1) / first_b
-    c = (by_a + by_b) / (by_a / first_a + by_b / first_b)
-    p = (by_a + by_b) * c - 1
-    p = np.where(np.abs(p) < _LEAST_POWER, _LEAST_POWER, p)
-    span = np.expm1(-p * np.log1p((T - t_x) / c))
-    log_c = -np.log1p(span[..., None] * node) / p[..., None]
-    past = c[..., None] * np.expm1(log_c)
-    density = np.exp(
-        (p[..., None] + 1) * log_c
-        - (r + x)[..., None] * np.log1p(past / first_a[..., None])
-        - (s + 1) * np.log1p(past / first_b[..., None])
-    )
-    with np.errstate(divide="ignore"):
-        log_odds = np.log(s * c * np.abs(span / p) * (density @ weight))
-    log_odds += (r + x) * np.log((a + T) / first_a) + s * np.log((b + T) / first_b)
-    return np.asarray(expit(np.log(first_b) - log_odds))
+    return (node + 1) / 2, weight / 2
 
 
 def _columns(data: PurchaseHistories) -> tuple[np.ndarray, Floats, Floats, Floats]:
@@ -145,6 +133,41 @@ def _rising(z: float, most: int) -> tuple[Floats, Floats]:
         np.concatenate([zero, np.cumsum(np.log(factors))]),
         np.concatenate([zero, np.cumsum(1 / factors)]),
     )
+
+
+@block_kernel
+def dead_odds(r, a, s, b, x, t_x, T, node, weight, terms):  # type: ignore[no-untyped-def]
+    """P(gone) / P(alive) of a history.
+
+    `terms` is room for one number a node: a loop that sums would not become vector instructions.
+    """
+    at_a, at_b = a + t_x, b + t_x
+    by_a, by_b = (r + x) / at_a, (s + 1.0) / at_b
+    c = (by_a + by_b) / (by_a / at_a + by_b / at_b)
+    p = (by_a + by_b) * c - 1.0
+    if abs(p) < _LEAST_POWER:
+        p = _LEAST_POWER
+    span = exp(-p * log((c + (T - t_x)) / c)) - 1.0
+    for k in range(node.size):
+        log_c = -log(1.0 + span * node[k]) / p
+        past = c * (exp(log_c) - 1.0)
+        terms[k] = weight[k] * exp(
+            (p + 1.0) * log_c
+            - (r + x) * log(1.0 + past / at_a)
+            - (s + 1.0) * log(1.0 + past / at_b)
+        )
+    total = 0.0
+    for k in range(node.size):
+        total += terms[k]
+    scale = (r + x) * log((a + T) / at_a) + s * log((b + T) / at_b)
+    return s / at_b * c * abs(span / p) * total * exp(scale)
+
+
+@block_kernel
+def _all_dead_odds(r, a, s, b, x, t_x, T, node, weight, out):  # type: ignore[no-untyped-def]
+    terms = np.empty(node.size)
+    for i in range(out.size):
+        out[i] = dead_odds(r, a, s, b, x[i], t_x[i], T[i], node, weight, terms)
 
 
 @threaded_kernel
@@ -168,7 +191,7 @@ def _pareto_nbd(  # type: ignore[no-untyped-def]
             if abs(p) < _LEAST_POWER:
                 p = _LEAST_POWER
             start_a[i], start_b[i], start_c[i], power[i] = at_a, at_b, c, p
-            span[i] = exp(-p * log((c + T[k] - t_x[k]) / c)) - 1.0
+            span[i] = exp(-p * log((c + (T[k] - t_x[k])) / c)) - 1.0
         mean[:] = 0.0
         mean_log_a[:] = 0.0
         mean_a[:] = 0.0

@@ -195,20 +195,8 @@ def statistics_of(log: TransactionLog, *, customers: int = CHUNK_CUSTOMERS) -> L
     `customers` are taken at a time; the result does not depend on it.
     """
     sums = LogSums(log.origin, log.end_time, log.n_customers, *_first_weeks(log))
-    bounds = np.arange(0, log.n_customers, customers)
-    rows = np.searchsorted(log.customer, np.append(bounds, log.n_customers))
-    for begin, first, last in zip(bounds, rows[:-1], rows[1:], strict=True):
-        end = min(int(begin) + customers, log.n_customers)
-        sums.add(
-            replace(
-                log,
-                customer=log.customer[first:last] - begin,
-                time=log.time[first:last],
-                amount=log.amount[first:last],
-                customer_label=log.customer_label[begin:end],
-                contactable=None,
-            )
-        )
+    for part in log.parts(customers):
+        sums.add(part)
     return sums.statistics(log.name, log.start.isoformat(), log.time_zone, log.notice)
 
 
@@ -345,6 +333,15 @@ def count_moments(log: TransactionLog, lags: Sequence[int] = LAGS) -> CountMomen
 
 def spend_totals(log: TransactionLog) -> SpendTotals:
     """Spend statistics per customer with at least one positive basket; zero amounts left out."""
+    every = spend_of_everybody(log)
+    some = every.baskets > 0
+    return SpendTotals(
+        every.baskets[some], every.spend[some], every.log_spend[some], every.log_rate[some]
+    )
+
+
+def spend_of_everybody(log: TransactionLog) -> SpendTotals:
+    """The same with a row for every customer, those without a positive basket included."""
     paid = log.amount > 0
     customer, amount = log.customer[paid], log.amount[paid]
     n = log.n_customers
@@ -357,8 +354,7 @@ def spend_totals(log: TransactionLog) -> SpendTotals:
     if log.origin == "first_purchase":
         purchases = np.maximum(purchases - 1, 0)
     log_rate = np.log((purchases + 0.5) / observed)
-    some = baskets > 0
-    return SpendTotals(baskets[some], spend[some], log_spend[some].astype(float), log_rate[some])
+    return SpendTotals(baskets, spend, log_spend.astype(float), log_rate)
 
 
 class _MomentSums:

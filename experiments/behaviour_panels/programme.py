@@ -188,7 +188,7 @@ def goal_gradient() -> Panels:
     customers = twins(50_000, rate=1.0, basket=100.0)
     stamps, count = [], []
     for _ in range(40):
-        stamps.append(customers.account["points"] % 10)
+        stamps.append(customers.profile["points"] % 10)
         count.append(bought(world, customers)[0])
     had, did = np.concatenate(stamps), np.concatenate(count)
     points = np.arange(10)

@@ -63,7 +63,7 @@ def first_week(customers: int = 1000) -> None:
     from sim.market import LoyaltyMarket
 
     market = everything_on()
-    LoyaltyMarket(market.world, market.draw(customers), KEY, decider=_decider(market)).step()
+    LoyaltyMarket(market.world, market.cohort(customers), KEY, decider=_decider(market)).step()
     print(FIRST_WEEK, flush=True)
 
 
@@ -79,9 +79,9 @@ def large(customers: int, weeks: int, threads: int) -> None:
     numba.set_num_threads(threads)
     market = everything_on()
     # Compile (or load) every kernel.
-    LoyaltyMarket(market.world, market.draw(100), KEY, decider=_decider(market)).step()
+    LoyaltyMarket(market.world, market.cohort(100), KEY, decider=_decider(market)).step()
     begun = time.perf_counter()
-    cohort = market.draw(customers)
+    cohort = market.cohort(customers)
     drawn = time.perf_counter()
     decider = _Clocked(_decider(market))
     model = LoyaltyMarket(market.world, cohort, KEY, decider=decider)
@@ -94,6 +94,22 @@ def large(customers: int, weeks: int, threads: int) -> None:
         "decisions_s": decider.seconds,
         "peak_gb": peak_memory() / GIGA,
     }
+    print(json.dumps(result), flush=True)
+
+
+def command(arguments: list[str]) -> None:
+    """Run a command line of the project; prints seconds, imports included, and peak memory."""
+    import contextlib
+
+    from experiments import cli
+    from experiments.bench.machine import GIGA, peak_memory
+
+    begun = time.perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        code = cli.main(arguments)
+    if code:
+        raise SystemExit(code)
+    result = {"seconds": time.perf_counter() - begun, "peak_gb": peak_memory() / GIGA}
     print(json.dumps(result), flush=True)
 
 
@@ -133,7 +149,10 @@ class _Clocked:
 
 
 def main(arguments: list[str]) -> None:
-    """Do one job of ``first_week``, ``large``, ``engine`` and ``market``."""
+    """Do one job of ``first_week``, ``large``, ``engine``, ``market`` and ``command``."""
+    if arguments[0] == "command":
+        command(arguments[1:])
+        return
     job, numbers = arguments[0], [int(number) for number in arguments[1:]]
     if job == "first_week":
         first_week(*numbers)

@@ -232,7 +232,7 @@ class _Bench:
             ),
             (
                 "mesa_customer_weeks_per_s",
-                markets.everything_on,
+                markets.by_agents,
                 agents_run,
                 min(n, _MESA_CUSTOMERS),
                 _MESA_WEEKS,

@@ -33,7 +33,7 @@ FIGURES = (
     Figure("market_customer_weeks_per_s_society", RATE, "whole market, neighbours and rivals"),
     Figure("mesa_customer_weeks_per_s", RATE, "Mesa agents one at a time, everything on"),
     Figure("ratio", "×", "engine, all threads, over Mesa agents on one"),
-    Figure("bytes_per_customer", "bytes", "state that a week may change"),
+    Figure("bytes_per_customer", "bytes", "what a week may change and the next one reads"),
     Figure("bytes_per_customer_week", "bytes", "moved: all records read, that state written"),
     Figure("bandwidth_gb_per_s", "GB/s", "memory bandwidth, STREAM copy"),
     Figure("bandwidth_triad_gb_per_s", "GB/s", "memory bandwidth, STREAM triad"),

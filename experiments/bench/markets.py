@@ -1,7 +1,7 @@
 """The markets whose speed is measured, and who is contacted in them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import prange
@@ -37,11 +37,19 @@ class Market:
         Makes n customers.
     decider
         Makes who contacts a tenth of the customers each week; None: nobody is contacted.
+    keeps_outcome
+        Whether customers have OUTCOME rows, because somebody reads them.
     """
 
     world: World
     draw: Callable[[int], Customers]
     decider: Callable[[], Decider] | None = None
+    keeps_outcome: bool = False
+
+    def cohort(self, n: int) -> Customers:
+        """So many customers, as the market has them."""
+        customers = self.draw(n)
+        return customers if self.keeps_outcome else customers.without_outcome()
 
 
 def _configured(*overrides: str, contacts: bool = True) -> Market:
@@ -60,6 +68,11 @@ def everything_on() -> Market:
     return _configured("world=grocery", "response=literature", "programme=tiered")
 
 
+def by_agents() -> Market:
+    """``everything_on`` for Mesa's agents, whose week is summed afterwards."""
+    return replace(everything_on(), keeps_outcome=True)
+
+
 def marketing_off() -> Market:
     """The same customers: no programme, no offers, and nothing the firm does moves anybody."""
     return _configured("world=grocery", "response=null", "programme=no_programme", contacts=False)
@@ -72,7 +85,8 @@ def music_store() -> Market:
 
 def society() -> Market:
     """Coffee drinkers who talk to each other, rivals who answer, prospects who may join."""
-    return _configured("world=coffee_shop", "response=literature", "programme=tiered")
+    market = _configured("world=coffee_shop", "response=literature", "programme=tiered")
+    return replace(market, keeps_outcome=True)
 
 
 def example() -> Market:

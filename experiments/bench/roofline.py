@@ -16,7 +16,7 @@ def bytes_per_customer_week() -> int:
     """Bytes between memory and cores for a customer-week, counted from the record sizes.
 
     Every record is read once, and what a week may change is written once; the action and what
-    all customers share (rules, code) are left out.
+    all customers share (rules, code) are left out, and so is OUTCOME, which is kept by nobody.
     """
     return TRAITS.itemsize + 2 * mutable_bytes_per_customer()
 

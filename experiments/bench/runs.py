@@ -63,7 +63,7 @@ def prepare(market: Market, n: int, weeks: int, warmup: int = WARMUP) -> Prepare
 
     All kernels that a run needs are compiled then, and all memory has been touched.
     """
-    customers = market.draw(n)
+    customers = market.cohort(n)
     decider = None if market.decider is None else market.decider()
     model = LoyaltyMarket(market.world, customers, KEY, decider=decider)
     model.advance(warmup)
@@ -92,12 +92,12 @@ def _took(run: Callable[[], None]) -> Took:
 
 
 def engine_run(prepared: Prepared) -> Took:
-    """Week by week, as decisions come in."""
+    """Week by week, as decisions come in, with the sums of each."""
     engine = Engine(prepared.reset(), prepared.rules, KEY)
 
     def weeks() -> None:
         for actions in prepared.actions:
-            engine.advance(actions)
+            engine.run(1, actions)
 
     return _took(weeks)
 

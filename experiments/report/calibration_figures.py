@@ -30,8 +30,8 @@ def densities(row: Summary) -> Figure | None:
         y = numbers(curve.get(key))
         if y:
             traces.append(_line(x, y, name, colour, dash))
-    layout = base_layout(plain(row.get("name")), "density", legend=True)
-    layout["height"] = 260
+    layout = base_layout(plain(row.get("name")), "density")
+    layout["height"] = 220
     layout["yaxis"]["showticklabels"] = False
     return {"data": traces, "layout": layout}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.report.console_text import aligned, wrapped
 from experiments.report.wording import (
     NOTHING,
     decimal,
@@ -85,6 +86,32 @@ def _trust(summary: Summary) -> str:
             f"sample size of at least {decimal(least)}."
         )
     return "Draws are those of a normal approximation at the mode, which fits the posterior well."
+
+
+def console_text(summary: Summary) -> str:
+    """What the command prints."""
+    lines = ["", *wrapped(headline(summary)), *wrapped(forecast_verdict(summary)), ""]
+    level = percent(summary.get("confidence"))
+    head = ["parameter", "mode", "mean", f"{level} of the posterior"]
+    lines += aligned(
+        [
+            head,
+            *(
+                [str(row.get("name")), *(significant(row.get(key)) for key in ("mode", "mean")),
+                 _range(row)]
+                for row in rows(summary, "parameters")
+            ),
+        ]
+    )  # fmt: skip
+    scores = score_rows(summary)
+    if scores:
+        lines += ["", *aligned([
+            ["held out", "log density", "from the best", "expected", "made", "deviation", "band",
+             "inside"],
+            *([str(cell) for cell in row] for row in scores),
+        ])]  # fmt: skip
+    lines += ["", f"posterior {summary.get('posterior')}", f"report    {summary.get('report')}"]
+    return "\n".join(lines)
 
 
 def forecast_verdict(summary: Summary) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from experiments.report import document
 from experiments.report import sensitivity_figures as figures
 from experiments.report import sensitivity_words as words
+from experiments.report.console_text import aligned, wrapped
 from experiments.report.elements import (
     Column,
     Group,
@@ -19,7 +20,6 @@ from experiments.report.elements import (
     table,
     tag,
 )
-from experiments.report.simulation import aligned, wrapped
 from experiments.report.simulation_words import by_policy
 from experiments.report.wording import (
     NOTHING,

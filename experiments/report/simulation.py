@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.report import document, simulation_draws, simulation_evidence
 from experiments.report import simulation_answer as answers
 from experiments.report import simulation_words as words
+from experiments.report.console_text import aligned, wrapped
 from experiments.report.elements import (
     Column,
     Group,
@@ -47,7 +48,7 @@ _CONSOLE = (
     "nps",
     "csat",
 )
-_WIDTH, _NAME_WIDTH = 100, 12
+_NAME_WIDTH = 12
 
 
 def render_simulation(
@@ -271,26 +272,3 @@ def _made(summary: Summary) -> Markup:
     ]
     columns = [Column("What", "text"), Column("Value", "text")]
     return section("made", "How this was made", table("The run", columns, Group("", facts)))
-
-
-# ------------------------------------------------------------------------------------ console
-
-
-def wrapped(text: str, indent: str = "") -> list[str]:
-    """Lines of the console's width; those after the first are indented."""
-    import textwrap
-
-    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent)
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Columns under each other: the first to the left, the others to the right."""
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    roomy = sum(widths) + 2 * (len(widths) - 1) <= _WIDTH
-    return [
-        ("  " if roomy else " ").join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]

@@ -31,7 +31,7 @@ from agents.profile import (
     residual_value,
     week_close,
 )
-from agents.records import PROFILE, SECONDS_PER_WEEK
+from agents.records import MAX_WEEK_PURCHASES, PROFILE, SECONDS_PER_WEEK
 
 PRIOR = FilterParameters(0.7, 0.58, 0.6, 87.0, keep=0.95)
 
@@ -220,6 +220,16 @@ def test_a_first_week_without_prior_baskets_still_has_a_mean_basket() -> None:
     assert profile["repeats"] == 1  # the basket of joining is not a repeat purchase
 
 
+def test_more_purchases_a_week_than_are_counted_stay_at_the_most() -> None:
+    profile = newcomer()
+    fold(profile[0], JOIN, 0, 0, 0, 0)
+    profile["week_purchases"] = MAX_WEEK_PURCHASES - 1
+    for _ in range(3):
+        fold(profile[0], PURCHASE, 60, 0, 0, 1)
+    assert profile["week_purchases"] == MAX_WEEK_PURCHASES
+    assert profile["repeats"] == 3
+
+
 def test_a_closed_account_is_not_alive() -> None:
     profile = newcomer()
     fold(profile[0], CLOSE_ACCOUNT, 0, 0, 0, 0)
@@ -243,7 +253,7 @@ def test_averages_and_contact_history_move_once_per_week() -> None:
     assert profile["revenue_fast"][0] == pytest.approx(fast, rel=1e-6)
     assert profile["revenue_slow"][0] == pytest.approx(slow, rel=1e-6)
     assert profile["purchases_fast"][0] == pytest.approx(purchases, rel=1e-6)
-    assert profile["contacts"][0].tolist() == [0, 0b1010, 0]  # bit 1 = the week just closed
+    assert profile["contacts"] == 0b1010  # bit 1 = the week just closed
     assert profile["sent"][0].tolist() == [0, 0, 2, 0]
     assert profile["messages"][0].tolist() == [0, 2, 0]
     assert profile["offer_weeks_left"] == 1

@@ -51,6 +51,16 @@ def run(world, customers, policy, constraints, weeks=60):
     return market, governed
 
 
+def test_the_audit_needs_no_outcome_by_customer(world, population):
+    audits = [
+        run(world, customers, Noise(), LIMITED, weeks=8)[1].audit
+        for customers in (population(200), population(200).without_outcome())
+    ]
+    assert audits[0].settled == audits[1].settled > 0
+    assert audits[0].violations == audits[1].violations
+    assert audits[0].weeks == audits[1].weeks == 8
+
+
 @pytest.mark.parametrize("policy", [Dearest(), Noise()])
 def test_no_policy_breaks_a_hard_constraint(world, population, policy):
     market, governed = run(world, population(600), policy, LIMITED)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from agents.errors import InputError
-from agents.records import ACCOUNT, OUTCOME, PROFILE, STATE, TRAITS, Customers
+from agents.records import ACCOUNT, PROFILE, STATE, TRAITS, Customers
 from envs.constraints import blocking
 from experiments.bench import child, engine, machine, markets
 from experiments.bench.engine import Size, bench_engine
@@ -156,7 +156,7 @@ def test_the_table_shows_each_figure_in_its_unit_with_its_spread() -> None:
 
 
 def test_a_customer_week_reads_all_records_and_writes_what_may_change() -> None:
-    mutable = STATE.itemsize + ACCOUNT.itemsize + PROFILE.itemsize + OUTCOME.itemsize
+    mutable = STATE.itemsize + ACCOUNT.itemsize + PROFILE.itemsize
     assert bytes_per_customer_week() == TRAITS.itemsize + mutable + mutable
 
 
@@ -234,13 +234,21 @@ def test_a_repetition_is_what_was_decided_and_lived_through_first() -> None:
 
 
 @pytest.mark.parametrize("run", [market_run, agents_run])
-def test_market_and_agents_live_the_weeks_that_the_engine_does(
-    prepared: Prepared, run: Run
-) -> None:
+def test_market_and_agents_live_the_weeks_that_the_engine_does(run: Run) -> None:
+    prepared = prepare(markets.by_agents(), 400, weeks=4, warmup=15)
     engine_run(prepared)
     expected = bits(prepared.customers)
     run(prepared)
     assert bits(prepared.customers) == expected
+
+
+def test_runs_keep_no_outcome_where_nobody_reads_it(prepared: Prepared) -> None:
+    assert prepared.customers.outcome.nbytes == prepared.start.outcome.nbytes == 0
+    engine_run(prepared)
+    kept = prepare(markets.by_agents(), 400, weeks=4, warmup=15)
+    engine_run(kept)
+    assert bits(prepared.customers)[:-1] == bits(kept.customers)[:-1]
+    assert kept.customers.outcome["purchases"].any()
 
 
 def test_a_tenth_is_contacted_with_random_allowed_actions() -> None:
@@ -292,9 +300,9 @@ def test_with_marketing_off_the_same_customers_still_drift_buy_and_answer() -> N
     assert prepared.actions == [None, None]
     assert not off.world.programme.active
     assert (customers.profile["messages"] == 0).all()
-    assert (customers.account["points"] == 0).all()
+    assert (customers.profile["points"] == 0).all()
     assert (customers.state["drift"] != prepared.start.state["drift"]).any()
-    assert (customers.profile["baskets"] > 0).any()
+    assert (customers.profile["repeats"] > 0).any()
     assert (customers.profile["csat"] > 0).any()
 
 
@@ -358,8 +366,7 @@ def test_what_the_memory_does_not_hold_is_refused_before_anything_runs(
 
 
 def test_the_need_of_ten_million_customers_is_that_of_their_records() -> None:
-    records = TRAITS.itemsize + STATE.itemsize + ACCOUNT.itemsize
-    records += PROFILE.itemsize + OUTCOME.itemsize
+    records = TRAITS.itemsize + STATE.itemsize + ACCOUNT.itemsize + PROFILE.itemsize
     needed = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "require_memory", lambda need, what: needed.append(need))

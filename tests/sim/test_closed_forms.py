@@ -125,7 +125,7 @@ def twins(n: int = 200_000) -> Customers:
 def test_a_contacted_week_averages_to_its_intensities() -> None:
     """Attention, lift of the opened offer, intention, redemption, discount, points use, opt-out."""
     customers = twins()
-    customers.account["points"] = customers.account["lots"][:, 0] = 100
+    customers.profile["points"] = customers.account["lots"][:, 0] = 100
     world = World(
         ResponseParameters(
             offer_log_rate=KindEffects(discount=0.5),

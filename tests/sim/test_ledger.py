@@ -89,8 +89,7 @@ def test_the_books_balance_after_any_sequence_of_weeks_and_actions(
 ) -> None:
     """Offers may even replace one another while open, which the constraints would not allow."""
     customers = busy(population(6))
-    customers.account["points"] = customers.account["lots"][:, 0] = opening
-    customers.profile["points"] = opening
+    customers.profile["points"] = customers.account["lots"][:, 0] = opening
     engine = Engine(
         customers, world._replace(programme=programme).rules(), np.uint64(luck), recording=True
     )
@@ -105,7 +104,7 @@ def test_the_books_balance_after_any_sequence_of_weeks_and_actions(
         totals, events = totals_of(week_sums(customers)), engine.log.events()
         ledger.add(totals)
         assert ledger.imbalances(customers) == {}
-        for name in ("points", "pending", "lots", "qualifying", "ordered", "commitment"):
+        for name in ("pending", "lots", "qualifying", "ordered", "commitment"):
             assert account[name].min() >= 0, name
         # No luck settles more than was reserved.
         assert np.all(outcome["settled"] <= held + outcome["reserved"])
@@ -119,9 +118,9 @@ def test_the_books_balance_after_any_sequence_of_weeks_and_actions(
         assert totals.revenue == amounts(PURCHASE)
         assert np.all(outcome["discount"] + outcome["voucher"] <= outcome["gross"])
         assert np.all(outcome["voucher"] <= outcome["reward_cost"])
-        np.testing.assert_array_equal(profile["points"], account["points"])
+        np.testing.assert_array_equal(profile["points"], account["lots"].sum(axis=1))
         np.testing.assert_array_equal(profile["tier"], account["tier"])
-        np.testing.assert_array_equal(profile["qualifying"], account["qualifying"].sum(axis=1))
+        assert (profile["qualifying"] >= account["qualifying"].sum(axis=1)).all()
 
 
 @pytest.mark.parametrize("field", ["points", "pending", "lots", "commitment"])
@@ -129,7 +128,8 @@ def test_an_imbalance_is_named(population, field: str) -> None:
     customers = population(3)
     ledger = Ledger.open(customers, 1000)
     assert ledger.imbalances(customers) == {}
-    customers.account[field][1] += 1
+    part = customers.profile if field == "points" else customers.account
+    part[field][1] += 1
     named = set(ledger.imbalances(customers))
     assert (
         named
@@ -197,9 +197,9 @@ def test_a_closed_account_holds_no_points_and_gets_nothing_more(society: World, 
         market.step()
         account, outcome = customers.account, customers.outcome
         gone = account["closed"] == 1
-        for name in ("points", "pending", "lots", "ordered"):
+        for name in ("pending", "lots", "ordered"):
             assert not account[name][gone].any(), name
-        np.testing.assert_array_equal(customers.profile["points"], account["points"])
+        np.testing.assert_array_equal(customers.profile["points"], account["lots"].sum(axis=1))
         long_gone = gone & (before == 1)
         for name in ("rewards", "points_earned", "points_expired", "tier_change", "fees", "nps"):
             assert not outcome[name][long_gone].any(), name
@@ -222,5 +222,5 @@ def test_no_rules_make_a_balance_overflow(population) -> None:
     market = LoyaltyMarket(world, customers, np.uint64(5))
     market.advance(60)
     market.finish()
-    assert 400_000_000 <= customers.account["points"].max() < 2**31 - 1
-    assert customers.account["points"].min() >= 0
+    assert 400_000_000 <= customers.profile["points"].max() < 2**31 - 1
+    assert customers.profile["points"].min() >= 0

@@ -13,8 +13,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from agents.customer import CustomerAgent
-from agents.records import ACCOUNT, PROFILE, STATE, TRAITS
+from agents.records import ACCOUNT, MAX_WEEKS, PROFILE, STATE, TRAITS
 from agents.rng import derive_seed
+from sim.branch_totals import RunningTotals
 from sim.market import FirmView, LoyaltyMarket
 from sim.metrics import weekly_kpis
 from sim.totals import STOCKS, WeekTotals
@@ -45,11 +46,11 @@ def test_customers_are_a_mesa_agent_set_of_views_on_the_cohort(world: World, pop
     assert len({agent.unique_id for agent in market.agents}) == 42  # and the firm and its rivals
     market.advance(8)
     cohort = market.customers
-    assert agents.get("points") == cohort.account["points"].tolist()
+    assert agents.get("points") == cohort.profile["points"].tolist()
     assert agents.agg("purchases", sum) == cohort.outcome["purchases"].sum()
     assert len(agents.select(lambda c: c.enrolled)) == cohort.account["enrolled"].sum()
     assert set(agents.groupby("tier").groups) == set(cohort.account["tier"])
-    cohort.account["points"][3] = 777
+    cohort.profile["points"][3] = 777
     assert agents[3].points == 777
 
 
@@ -285,6 +286,50 @@ def test_the_sums_of_a_week_are_those_of_the_rows(world: World, population) -> N
             "members": (here & (account["enrolled"] > 0)).sum(),
             "consenting": (here & account["consent"].any(axis=1)).sum(),
         }
+
+
+def test_a_market_that_keeps_no_outcome_has_the_same_books_and_customers(
+    world: World, population
+) -> None:
+    markets = [
+        LoyaltyMarket(world, customers, KEY, decider=Always(np.arange(300) % 4))
+        for customers in (population(300), population(300).without_outcome())
+    ]
+    for market in markets:
+        market.advance(20)
+        market.firm.decider = None
+        market.advance(7)
+        market.finish()
+    assert markets[1].customers.outcome.size == 0
+    frames = [market.datacollector.get_model_vars_dataframe() for market in markets]
+    assert_frame_equal(*frames)
+    assert frames[0]["purchases"].min() > 0
+    for kept, other in zip(markets[0].customers[:-1], markets[1].customers[:-1], strict=True):
+        assert kept.tobytes() == other.tobytes()
+    assert markets[1].firm_view().outcome is None
+
+
+def test_who_reads_outcome_by_customer_is_refused_without_it(
+    world: World, society: World, population
+) -> None:
+    less = population(60).without_outcome()
+    for wanted, mode in ((world, "agents"), (society, "engine")):
+        with pytest.raises(ValueError, match="need customers with OUTCOME rows"):
+            LoyaltyMarket(wanted, less, KEY, mode=mode)
+    with pytest.raises(ValueError, match=r"outcome has shape \(0,\), not \(60,\)"):
+        RunningTotals(60, 1).add(less.outcome)
+
+
+@pytest.mark.parametrize("mode", ["engine", "agents"])
+def test_weeks_whose_times_fit_no_profile_are_refused(world: World, population, mode: str) -> None:
+    customers = population(2)
+    customers.state["week"] = MAX_WEEKS - 2
+    market = LoyaltyMarket(world, customers, KEY, mode=mode)
+    market.advance(2)
+    with pytest.raises(ValueError, match=f"ends with week {MAX_WEEKS} at the latest"):
+        market.step()
+    assert set(customers.state["week"]) == {MAX_WEEKS}
+    assert customers.profile["last_purchase"].min() >= 0
 
 
 def test_threads_change_no_digit_of_any_kpi(society: World, population) -> None:

@@ -190,7 +190,7 @@ def test_a_sixth_of_the_discounts_sent_to_a_grocers_customers_are_redeemed() -> 
 
 def test_a_reward_within_reach_is_taken_in_a_share_of_the_weeks_with_a_purchase() -> None:
     customers = twins(N, rate=1.0)
-    customers.account["points"] = customers.account["lots"][:, 0] = 100
+    customers.profile["points"] = customers.account["lots"][:, 0] = 100
     rules = quiet_world(
         {"points_use_probability": 0.3}, programme=plain_programme(100, points_per_unit=0.0)
     )
@@ -285,7 +285,7 @@ def test_a_contact_may_cost_the_channel_and_a_second_one_in_a_row_rather_does() 
     assert not left[2].any()
     gone = left[0] | left[1]
     np.testing.assert_array_equal(customers.account["consent"][:, 1], ~gone)
-    np.testing.assert_array_equal(customers.profile["opted_out"][:, 1], gone)
+    np.testing.assert_array_equal(customers.profile["opted_out"], np.where(gone, 2, 0))
     assert customers.account["consent"][:, [0, 2]].all()
 
 
@@ -406,7 +406,7 @@ def test_purchases_come_faster_towards_the_reward_and_start_again_after_it(shape
     customers = twins(N, rate=1.0, basket=100.0)  # one point each
     stamps, count, rewarded = [], [], []
     for _ in range(30):
-        stamps.append(customers.account["points"].copy())
+        stamps.append(customers.profile["points"].copy())
         for outcome in lived(rules, customers, 1):
             count.append(outcome["purchases"].copy())
             rewarded.append(outcome["rewards"] > 0)
@@ -428,7 +428,7 @@ def test_purchases_come_faster_towards_the_reward_and_start_again_after_it(shape
 def test_momentum_is_there_before_a_reward_is_taken_and_fades_after_it() -> None:
     """Dorotic et al. (2014): both directions; .05 and two weeks are assumed."""
     customers = twins(100_000)
-    customers.account["points"] = customers.account["lots"][:, 0] = 100
+    customers.profile["points"] = customers.account["lots"][:, 0] = 100
     effects = {"momentum_log_rate": 0.05, "momentum_weeks": 2.0, "points_use_probability": 0.4}
     rules = quiet_world(effects, programme=plain_programme(100, points_per_unit=0.0))
     taken, purchases = [], []

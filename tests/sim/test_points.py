@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from sim.points import goal_progress, grant, reward_progress, reward_ready
 from sim.programme import Challenge, Reward, Streak, Tier
-from sim.tiers import qualifying
 
 QUARTER = 13
 MUG = Reward("mug", 70, 2.0)
@@ -24,9 +23,9 @@ def test_points_are_spendable_at_the_close_of_the_week_they_stop_pending(
     member.spend(week, 5000)
     for now in range(week, week + pending_weeks):
         member.close(now)
-        assert (member.account["points"], member.account["pending"].sum()) == (0, 50)
+        assert (member.profile["points"], member.account["pending"].sum()) == (0, 50)
     member.close(week + pending_weeks)
-    assert (member.account["points"], member.account["pending"].sum()) == (50, 0)
+    assert (member.profile["points"], member.account["pending"].sum()) == (50, 0)
 
 
 @given(
@@ -50,10 +49,10 @@ def test_points_and_tier_count_the_base_that_was_chosen(enrolled, earn_on, base)
     """Disputed: may points be earned on what a discount or a voucher paid?"""
     voucher = Reward("five off", 100, 5.0, voucher=True)
     member = enrolled(earn_on=earn_on, rewards=(voucher,))
-    member.account["points"] = member.account["lots"][0] = 100
+    member.profile["points"] = member.account["lots"][0] = 100
     assert member.spend(0, 10_000, discount=1_000, redeem=True) == 500
     assert member.account["pending"].sum() == base // 100
-    assert qualifying(member.account) == member.profile["qualifying"] == base
+    assert member.profile["qualifying"] == base
 
 
 # ------------------------------------------------------------------------------------------ lots
@@ -68,9 +67,9 @@ def test_a_lot_expires_at_the_end_of_the_quarter_stated(
     member.spend(week, 5000)
     last = (week // QUARTER + expiry_quarters + 1) * QUARTER - 1
     member.live(range(week, last))
-    assert member.account["points"] == 50
+    assert member.profile["points"] == 50
     member.close(last)
-    assert (member.account["points"], member.account["lots"].sum()) == (0, 0)
+    assert (member.profile["points"], member.account["lots"].sum()) == (0, 0)
     assert member.outcome["points_expired"] == 50
     assert member.outcome["liability_change"] == 0
 
@@ -79,9 +78,9 @@ def test_points_that_mature_in_the_next_quarter_expire_a_quarter_later(enrolled)
     member = enrolled(pending_weeks=1, expiry_quarters=1)
     member.spend(12, 5000)
     member.live(range(12, 3 * QUARTER - 1))
-    assert member.account["points"] == 50
+    assert member.profile["points"] == 50
     member.close(3 * QUARTER - 1)
-    assert member.account["points"] == 0
+    assert member.profile["points"] == 0
 
 
 def test_points_that_never_expire_lie_in_one_lot(enrolled) -> None:
@@ -109,7 +108,7 @@ def test_a_reward_takes_the_oldest_points_first(enrolled) -> None:
     assert member.lots(3 * QUARTER) == [0, 0, 50, 40, 30, 0]
     member.redeem(3 * QUARTER)
     assert member.lots(3 * QUARTER) == [0, 0, 0, 20, 30, 0]
-    assert member.account["points"] == 50
+    assert member.profile["points"] == 50
     assert (member.outcome["reward_cost"], member.outcome["rewards"]) == (200, 1)
 
 
@@ -131,7 +130,7 @@ def test_points_are_a_liability_from_the_moment_they_are_issued(enrolled) -> Non
 def holding(enrolled, points: int, **rules):
     """A member with that balance."""
     member = enrolled(**rules)
-    member.account["points"] = member.account["lots"][0] = member.profile["points"] = points
+    member.profile["points"] = member.account["lots"][0] = member.profile["points"] = points
     return member
 
 
@@ -143,9 +142,9 @@ CATALOGUE = (Reward("pen", 50, 0.5), Reward("mug", 70, 2.0), Reward("bag", 300, 
 )
 def test_customers_take_the_dearest_reward_they_can_afford(enrolled, points, cost, left) -> None:
     member = holding(enrolled, points, rewards=CATALOGUE)
-    assert reward_ready(member.account, member.rules) == (cost > 0)
+    assert reward_ready(member.account, member.profile, member.rules) == (cost > 0)
     assert member.redeem(0) == 0
-    assert (member.outcome["reward_cost"], member.account["points"]) == (cost, left)
+    assert (member.outcome["reward_cost"], member.profile["points"]) == (cost, left)
 
 
 @pytest.mark.parametrize(("due", "money_off"), [(2_000, 500), (500, 500), (320, 320)])
@@ -153,17 +152,17 @@ def test_a_voucher_lowers_what_is_due_and_costs_what_it_lowered(enrolled, due, m
     member = holding(enrolled, 250, rewards=(Reward("off", 100, 5.0, voucher=True),))
     assert member.redeem(0, due) == money_off
     assert member.outcome["voucher"] == member.outcome["reward_cost"] == money_off
-    assert (member.account["points"], member.outcome["points_redeemed"]) == (150, 100)
+    assert (member.profile["points"], member.outcome["points_redeemed"]) == (150, 100)
 
 
 def test_a_basket_that_costs_nothing_takes_no_voucher_but_the_next_item(enrolled) -> None:
     rewards = (MUG, Reward("off", 100, 5.0, voucher=True))
     member = holding(enrolled, 250, rewards=rewards)
     assert member.redeem(0, 0) == 0
-    assert (member.account["points"], member.outcome["voucher"]) == (180, 0)
+    assert (member.profile["points"], member.outcome["voucher"]) == (180, 0)
     only = holding(enrolled, 250, rewards=rewards[1:])
     assert only.redeem(0, 0) == 0
-    assert (only.account["points"], only.outcome["rewards"]) == (250, 0)
+    assert (only.profile["points"], only.outcome["rewards"]) == (250, 0)
 
 
 def test_an_item_costs_its_unit_cost_whatever_the_basket(enrolled) -> None:
@@ -175,7 +174,7 @@ def test_an_item_costs_its_unit_cost_whatever_the_basket(enrolled) -> None:
 def test_several_items_go_as_far_as_the_points_allow(enrolled) -> None:
     member = holding(enrolled, 250, rewards=(Reward("mug", 70, 2.0, multiple=True),))
     member.redeem(0, 1)
-    assert (member.account["points"], member.outcome["points_redeemed"]) == (40, 210)
+    assert (member.profile["points"], member.outcome["points_redeemed"]) == (40, 210)
     assert (member.outcome["reward_cost"], member.outcome["rewards"]) == (600, 1)
 
 
@@ -194,7 +193,7 @@ def test_vouchers_go_as_far_as_points_and_basket_allow(
     member = holding(enrolled, points, rewards=(cashback,))
     assert member.redeem(0, due) == money_off
     assert member.outcome["voucher"] == member.outcome["reward_cost"] == money_off
-    assert member.account["points"] == left
+    assert member.profile["points"] == left
 
 
 def test_a_great_many_items_stay_within_32_bits(enrolled) -> None:
@@ -207,24 +206,24 @@ def test_a_great_many_items_stay_within_32_bits(enrolled) -> None:
 def test_progress_runs_to_the_cheapest_reward_not_yet_affordable(enrolled) -> None:
     member = enrolled(rewards=CATALOGUE)
     for points, share in [(0, 0), (49, 0.98), (50, 50 / 70), (70, 70 / 300), (299, 299 / 300)]:
-        member.account["points"] = points
-        assert goal_progress(member.account, member.rules) == share
+        member.profile["points"] = points
+        assert goal_progress(member.account, member.profile, member.rules) == share
         assert reward_progress(points, member.rules) == share
     # What can be had is no goal any more: the next is one more of the dearest.
     for points, share in [(300, 0), (330, 0.1), (900, 0)]:
-        member.account["points"] = points
-        assert goal_progress(member.account, member.rules) == pytest.approx(share)
+        member.profile["points"] = points
+        assert goal_progress(member.account, member.profile, member.rules) == pytest.approx(share)
         assert reward_progress(points, member.rules) == 1.0
     member.account["enrolled"] = 0
-    assert goal_progress(member.account, member.rules) == 0.0
+    assert goal_progress(member.account, member.profile, member.rules) == 0.0
 
 
 def test_without_rewards_there_is_no_goal_and_nothing_to_redeem(enrolled) -> None:
     member = holding(enrolled, 900, rewards=())
-    assert goal_progress(member.account, member.rules) == 0.0
-    assert not reward_ready(member.account, member.rules)
+    assert goal_progress(member.account, member.profile, member.rules) == 0.0
+    assert not reward_ready(member.account, member.profile, member.rules)
     assert member.redeem(0) == 0
-    assert member.account["points"] == 900
+    assert member.profile["points"] == 900
 
 
 # ---------------------------------------------------------------------------------------- orders
@@ -236,25 +235,25 @@ def test_a_reward_ordered_is_handed_out_at_the_close_so_many_weeks_later(enrolle
     member.redeem(4)
     for week in range(4, 4 + weeks):
         member.close(week)
-        assert (member.account["points"], member.account["ordered"]) == (170, 70)
+        assert (member.profile["points"], member.account["ordered"]) == (170, 70)
         assert (member.outcome["reward_cost"], member.outcome["points_redeemed"]) == (0, 0)
         assert member.outcome["liability_change"] == 0
     member.close(4 + weeks)
-    assert (member.account["points"], member.account["ordered"]) == (100, 0)
+    assert (member.profile["points"], member.account["ordered"]) == (100, 0)
     assert (member.outcome["reward_cost"], member.outcome["rewards"]) == (200, 1)
     assert member.outcome["liability_change"] == -70 * member.parameters.liability_per_point
 
 
 def test_points_of_an_order_are_not_spent_again(enrolled) -> None:
     member = holding(enrolled, 170, rewards=(MUG,), redemption_weeks=2)
-    assert reward_ready(member.account, member.rules)
+    assert reward_ready(member.account, member.profile, member.rules)
     member.redeem(0)
-    assert not reward_ready(member.account, member.rules)
+    assert not reward_ready(member.account, member.profile, member.rules)
     member.redeem(0)
     member.close(0).redeem(1)
     assert member.account["ordered"] == 70
-    member.account["points"] = 90  # 20 of them free
-    assert goal_progress(member.account, member.rules) == 20 / 70
+    member.profile["points"] = 90  # 20 of them free
+    assert goal_progress(member.account, member.profile, member.rules) == 20 / 70
 
 
 def test_several_items_may_be_ordered(enrolled) -> None:
@@ -262,7 +261,7 @@ def test_several_items_may_be_ordered(enrolled) -> None:
     member = holding(enrolled, 250, rewards=rewards, redemption_weeks=1)
     member.redeem(0)
     member.live(range(2))
-    assert (member.account["points"], member.outcome["reward_cost"]) == (40, 600)
+    assert (member.profile["points"], member.outcome["reward_cost"]) == (40, 600)
 
 
 def test_points_of_an_order_do_not_expire_where_they_are_spared(enrolled) -> None:
@@ -272,10 +271,10 @@ def test_points_of_an_order_do_not_expire_where_they_are_spared(enrolled) -> Non
     member.live(range(2 * QUARTER - 2))
     member.redeem(2 * QUARTER - 2)
     member.live(range(2 * QUARTER - 2, 2 * QUARTER))
-    assert (member.account["points"], member.account["ordered"]) == (70, 70)
+    assert (member.profile["points"], member.account["ordered"]) == (70, 70)
     assert member.outcome["points_expired"] == 50
     member.live(range(2 * QUARTER, 2 * QUARTER + 2))
-    assert (member.account["points"], member.account["ordered"]) == (0, 0)
+    assert (member.profile["points"], member.account["ordered"]) == (0, 0)
     assert (member.outcome["reward_cost"], member.outcome["points_redeemed"]) == (200, 70)
 
 
@@ -292,11 +291,12 @@ def test_an_order_whose_points_expired_is_cancelled_when_due(enrolled) -> None:
     member.live(range(2 * QUARTER - 2))
     member.redeem(2 * QUARTER - 2)
     member.live(range(2 * QUARTER - 2, 2 * QUARTER))
-    assert (member.account["points"], member.account["ordered"]) == (0, 70)
+    assert (member.profile["points"], member.account["ordered"]) == (0, 70)
     assert member.outcome["points_expired"] == 120
-    assert goal_progress(member.account, member.rules) == 0.0  # earmarked more than there is
+    # Earmarked more than there is.
+    assert goal_progress(member.account, member.profile, member.rules) == 0.0
     member.live(range(2 * QUARTER, 2 * QUARTER + 2))
-    assert (member.account["points"], member.account["ordered"]) == (0, 0)
+    assert (member.profile["points"], member.account["ordered"]) == (0, 0)
     assert (member.outcome["reward_cost"], member.outcome["rewards"]) == (0, 0)
     assert member.outcome["liability_change"] == 0
 
@@ -312,9 +312,9 @@ def test_newer_points_may_pay_an_order_whose_own_expired(enrolled) -> None:
     member.live(range(3 * QUARTER, 4 * QUARTER - 1))
     member.redeem(4 * QUARTER - 1)
     member.close(4 * QUARTER - 1)
-    assert (member.account["points"], member.outcome["points_expired"]) == (70, 50)
+    assert (member.profile["points"], member.outcome["points_expired"]) == (70, 50)
     member.live(range(4 * QUARTER, 4 * QUARTER + 2))
-    assert (member.account["points"], member.outcome["reward_cost"]) == (0, 200)
+    assert (member.profile["points"], member.outcome["reward_cost"]) == (0, 200)
 
 
 @pytest.mark.parametrize("expiry_quarters", range(1, 6))
@@ -332,7 +332,7 @@ def test_what_an_order_spares_joins_the_next_lot_and_gets_no_new_life(
     member.live(range(QUARTER, last))
     member.redeem(last)
     member.close(last)
-    assert (member.account["points"], member.outcome["points_expired"]) == (70 + 20, 30)
+    assert (member.profile["points"], member.outcome["points_expired"]) == (70 + 20, 30)
     member.spend(last + 1, 900)
     member.live(range(last + 1, last + 4))
     by_quarter = [0] * 6
@@ -367,15 +367,16 @@ def test_progress_to_the_challenge_counts_until_it_is_reached(enrolled) -> None:
     member = enrolled(challenge=Challenge(4, 3, 100), rewards=(Reward("r", 200, 1.0),))
     shares = []
     for _ in range(5):
-        shares.append(goal_progress(member.account, member.rules))
+        shares.append(goal_progress(member.account, member.profile, member.rules))
         member.spend(0, 0)
     assert shares == [0.0, 0.25, 0.5, 0.75, 0.0]
     member.live(range(3))
     assert member.account["challenge"] == 0
     member.spend(3, 0)
-    assert goal_progress(member.account, member.rules) == 0.5  # half a reward is nearer
-    member.account["points"] = 20
-    assert goal_progress(member.account, member.rules) == 0.25
+    # Half a reward is nearer.
+    assert goal_progress(member.account, member.profile, member.rules) == 0.5
+    member.profile["points"] = 20
+    assert goal_progress(member.account, member.profile, member.rules) == 0.25
 
 
 def test_a_streak_needs_a_purchase_in_each_week_and_then_starts_again(enrolled) -> None:
@@ -399,9 +400,9 @@ def test_a_bonus_pends_like_any_other_points_of_its_week(enrolled, pending_weeks
         member.spend(week, 0)
         member.close(week)
     member.live(range(2, 1 + pending_weeks))
-    assert member.account["points"] == (140 if pending_weeks == 0 else 0)
+    assert member.profile["points"] == (140 if pending_weeks == 0 else 0)
     member.live(range(max(2, 1 + pending_weeks), 2 + pending_weeks))
-    assert member.account["points"] == 140
+    assert member.profile["points"] == 140
     assert member.outcome["liability_change"] == 140 * member.parameters.liability_per_point
 
 
@@ -409,9 +410,9 @@ def test_bonus_points_do_not_qualify_for_a_tier(enrolled) -> None:
     member = enrolled(
         tier_basis="points_earned", challenge=Challenge(1, 4, 500), streak=Streak(2, 500)
     )
-    grant(member.account, member.outcome, member.rules, 0, 77)
+    grant(member.account, member.profile, member.outcome, member.rules, 0, 77)
     for week in (0, 1):
         member.spend(week, 1_000)
         member.close(week)
     assert bonus(member) == 77 + 20 + 500 + 500
-    assert qualifying(member.account) == member.profile["qualifying"] == 20
+    assert member.profile["qualifying"] == 20

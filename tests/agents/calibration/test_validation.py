@@ -137,6 +137,80 @@ def test_equal_purchases_told_apart_by_an_id_are_kept(tmp_path):
     assert log.n_transactions == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("2024-03-31T00:30:00Z", "2024-03-31 01:30:00"),
+        ("2024-03-31 01:30:00 +00:00", "2024-03-31 03:30:00"),  # past the missing hour
+        ("2024-03-31T06:30:00+0530", "2024-03-31 03:00:00"),
+        ("2024-03-30T23:30:00-02", "2024-03-31 03:30:00"),
+        ("2024-10-27T00:30:00Z", "2024-10-27 02:30:00"),  # twice on the clock
+        ("2024-10-27T01:30:00Z", "2024-10-27 02:30:00"),
+        ("2024-03-31T00:30:00.999999Z", "2024-03-31 01:30:00"),
+    ],
+)
+def test_mixed_offsets_are_converted_to_one_wall_clock(tmp_path, text, local):
+    rows = ["a,2024-01-01T00:00:00Z,1", f"b,{text},2"]
+    log = load_log("csv", write(tmp_path, rows), time_zone="Europe/Berlin")
+    assert log.start + pd.Timedelta(seconds=int(log.time[1])) == pd.Timestamp(local)
+    frame = pd.DataFrame(
+        {
+            "id": ["a", "b"],
+            "time": pd.to_datetime(["2024-01-01T00:00Z", text], utc=True, format="ISO8601"),
+            "paid": [1.0, 2.0],
+        }
+    )
+    frame.to_parquet(tmp_path / "log.parquet")
+    again = load_log("csv", str(tmp_path / "log.parquet"), time_zone="Europe/Berlin")
+    assert again.time.tolist() == log.time.tolist()
+
+
+def test_times_without_offset_are_taken_as_they_stand(tmp_path):
+    rows = ["a,2024-01-01,1", "b,2024-03-31 02:30:00,2"]  # an hour that Berlin does not have
+    log = load_log("csv", write(tmp_path, rows), time_zone="Europe/Berlin")
+    assert log.start + pd.Timedelta(seconds=int(log.time[1])) == pd.Timestamp("2024-03-31 02:30")
+
+
+def test_lines_within_quotes_blank_lines_and_short_rows_keep_their_numbers(tmp_path):
+    rows = ['a,2024-01-01,1,"two', 'lines"', "", ",,,", "b,2024-01-02", "a,2024-01-03,5,x"]
+    with pytest.raises(InputError, match=r"not a finite number \(empty\) in 1 row \(5\)"):
+        load_log("csv", write(tmp_path, rows, header="customer,date,amount,note"))
+    long = ["a,2024-01-01,1,x,y,z"]
+    with pytest.raises(InputError, match=r"unreadable \(.*Line: 5.*Found: 5\)") as caught:
+        load_log("csv", write(tmp_path, [f"{row},n" for row in GOOD] + long, HEADER + ",note"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_with_signs_of_a_pattern_is_this_file_only(tmp_path):
+    write(tmp_path, ["z,2020-01-01,9"], name="log1.csv")
+    for name in ("log[1].csv", "log*.csv", "log?.csv", "it's.csv"):
+        assert load_log("csv", write(tmp_path, GOOD, name=name)).n_transactions == 3
+
+
+def test_years_that_no_log_has_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"too early \('?0204-01-01.*in 1 row \(5\).*from 1900"):
+        load_log("csv", write(tmp_path, [*GOOD, "a,0204-01-01,1"]))
+
+
+def test_rows_are_numbered_in_a_large_file_too(tmp_path):
+    rows = [f"c{k % 999},2024-01-01 00:00:{k % 60:02d},{k}.5" for k in range(300_000)]
+    rows[250_000] = "c1,2024-01-01,minus"
+    rows[100] = ""
+    with pytest.raises(InputError, match=r"\('minus'\) in 1 row \(250002\)"):
+        load_log("csv", write(tmp_path, rows))
+    rows[250_000] = rows[299_999]
+    with pytest.raises(InputError, match=r"exact copy of an earlier one in 1 row \(300001\)"):
+        load_log("csv", write(tmp_path, rows))
+
+
+def test_numbers_as_ids_and_whole_numbers_as_dates_are_read_from_parquet(tmp_path):
+    frame = pd.DataFrame({"id": [10, 9], "date": [20240101, 20240229], "amount": [1, 2]})
+    frame.to_parquet(tmp_path / "log.parquet")
+    log = load_log("csv", str(tmp_path / "log.parquet"))
+    assert log.customer_label.tolist() == ["10", "9"]
+    assert log.time.tolist() == [0, 59 * 86_400]
+
+
 @pytest.mark.slow
 def test_a_million_rows_are_checked_quickly(tmp_path):
     import time

@@ -1,0 +1,110 @@
+"""Fit the competing purchase models to the first weeks of a log and score the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.calibration.constant_rate import Values
+from agents.calibration.fit import fit_purchases
+from agents.calibration.holdout import Evaluation, daily, evaluate, reliability, tracking
+from agents.calibration.log import TransactionLog
+from agents.calibration.weekly_fit import fit_weekly
+
+STATIC = ("pareto_nbd", "bg_nbd", "lognormal")
+WEEKLY = ("drift", "habit")
+
+
+def fitted_models(
+    calibration: TransactionLog,
+    models: Sequence[str],
+    *,
+    priors: Any = "weak",
+    draws: int = 0,
+    seed: int = 0,
+    note: Callable[[str], None] | None = None,
+) -> dict[str, Values | Sequence[Values]]:
+    """Parameters of each model: the static ones by their likelihood, `drift` and `habit` by the
+    forward filter's, of purchase days.
+
+    With ``draws``, a static model's forecast is averaged over so many draws of its posterior.
+    """
+    found: dict[str, Values | Sequence[Values]] = {}
+    for model in models:
+        if note is not None:
+            note(f"fitting {model} to {calibration.weeks} weeks")
+        if model in WEEKLY:
+            found[model] = fit_weekly(model, daily(calibration))
+        else:
+            values = fit_purchases(calibration, model, priors=priors, draws=draws, seed=seed)
+            found[model] = values[1:] if draws else values[0]
+    return found
+
+
+def holdout_facts(
+    log: TransactionLog,
+    weeks: int,
+    models: Sequence[str],
+    *,
+    priors: Any = "weak",
+    seed: int = 0,
+    note: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Scores, tracking and calibration of forecasts of the last whole weeks of a log.
+
+    Returns
+    -------
+    dict
+        weeks, customers, verdict, scores (best first), tracking (per model) and reliability (of
+        the best): plain numbers and lists.
+    """
+    calibration, holdout = log.split(log.weeks - weeks)
+    fitted = fitted_models(calibration, models, priors=priors, seed=seed, note=note)
+    found = evaluate(calibration, holdout, fitted, seed=seed)
+    return {
+        "weeks": weeks,
+        "customers": len(found.bought),
+        "verdict": found.verdict(),
+        "scores": scores(found),
+        "tracking": [
+            _tracking(calibration, holdout, score.model, fitted[score.model], found)
+            for score in found.scores
+        ],
+        "reliability": _plain(reliability(found.predictive[found.best], found.bought)),
+    }
+
+
+def scores(found: Evaluation) -> list[dict[str, Any]]:
+    """One row per model, best first."""
+    return [
+        {
+            **score.row(),
+            **score.pit_row(),
+            "best": score.best,
+            "tied": score.tied,
+            "pit_level": score.pit.level.tolist(),
+            "pit_cumulative": score.pit.cumulative.tolist(),
+        }
+        for score in found.scores
+    ]
+
+
+def _tracking(
+    calibration: TransactionLog,
+    holdout: TransactionLog,
+    model: str,
+    values: Values | Sequence[Values],
+    found: Evaluation,
+) -> dict[str, Any]:
+    one = tracking(calibration, holdout, model, values, found.predictive[model])
+    return {"model": model, **_plain(one)}
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """A dataclass of arrays as lists."""
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in vars(record).items()
+    }

@@ -204,6 +204,50 @@ def simulate_log(
     run_simulated_log(overrides or [])
 
 
+@app.command("response-evidence")
+def response_evidence(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="out=NAME.yaml [KEY=VALUE]...",
+            help="The response world to write, and keys, e.g. data=completejourney.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Learn from past campaigns how customers redeem and respond; write a response world.
+
+    Redemption: a logit per contact with a random intercept per household (PyMC). Response: the
+    effect of a campaign on trips, spend and basket with effects of weeks and households, which
+    updates a sceptical prior; naive estimates beside it. Reads contacts with columns customer,
+    campaign, kind, start, end (dates, inclusive) and redeemed (0/1), one row per customer and
+    campaign. The file holds parameters only, and says which are measured and which assumed.
+
+    \b
+    Keys besides those of data (data=completejourney, data=/path/to.csv, data.origin=…):
+      out=NAME.yaml     in a folder `response` it is found by --config-dir
+      contacts=FILE     CSV or Parquet; Complete Journey brings its own
+      kinds='discount:Type A,points:Type B+Type C'   campaigns that stand for a reward kind;
+                        otherwise those named like one: discount, points, free_item, recognition
+      inference=map     or nuts, about a minute more
+      trends=reached    of those whom a kind of campaign ever reached; household, none
+      prior_sd=0.05     of the mean effect on a log rate, around 0
+      seed=0
+
+    \b
+    Examples:
+      mkdir -p mine/response
+      loyaltylab response-evidence data=completejourney out=mine/response/measured.yaml
+      loyaltylab --config-dir mine simulate response=measured policy=blanket against=no_offers
+      loyaltylab response-evidence data=log.csv contacts=mailings.csv out=mine/response/ours.yaml
+      loyaltylab response-evidence data=completejourney out=wide.yaml prior_sd=0.2 --json
+    """  # noqa: D301
+    from experiments.response_evidence import run_response_evidence
+
+    run_response_evidence(overrides or [], as_json)
+
+
 @app.command()
 def customers(
     overrides: Annotated[

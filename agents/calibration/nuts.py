@@ -133,6 +133,8 @@ def sample(
 
         def whitened(z: Floats) -> tuple[float, Floats]:
             value, _, gradient = evaluate(mode.point + factor @ z)
+            if not np.isfinite(value) or not np.isfinite(gradient).all():
+                return -np.inf, np.zeros(count)  # a trajectory beyond the numbers: it diverges
             return value, np.ascontiguousarray(factor.T @ gradient)
 
         return whitened

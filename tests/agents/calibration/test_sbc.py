@@ -71,7 +71,7 @@ def test_nuts_is_calibrated_for_pareto_nbd():
     found = rank_statistics(
         pareto_nbd,
         lambda values, rng: pareto_nbd_data(values, AGE, rng),
-        PARETO_NBD, replications=100, derived=means, seed=1,
+        PARETO_NBD, replications=60, derived=means, seed=1,
     )  # fmt: skip
     check_uniform(found)
 
@@ -97,7 +97,7 @@ def test_nuts_is_calibrated_for_gamma_gamma():
     found = rank_statistics(
         lambda data: models.gamma_gamma(*data, GAMMA_GAMMA),
         lambda values, rng: gamma_gamma_data(values, BASKETS, rng),
-        GAMMA_GAMMA, replications=100, thin=1, seed=3,
+        GAMMA_GAMMA, replications=60, thin=1, seed=3,
     )  # fmt: skip
     check_uniform(found)
 
@@ -107,7 +107,7 @@ def test_nuts_is_calibrated_for_the_lognormal_hierarchy():
     found = rank_statistics(
         lambda data: models.lognormal(data, LOGNORMAL),
         lambda values, rng: lognormal_data(values, AGE[:64], rng),
-        LOGNORMAL, replications=40, draws=49, seed=1,
+        LOGNORMAL, replications=20, draws=49, seed=1,
     )  # fmt: skip
     check_uniform(found)
 

@@ -183,7 +183,8 @@ def _peer(calibration: TransactionLog, **options: Any) -> dict[str, Any]:
         model = ParetoNBDModel(data=frame)
         model.fit(random_seed=1, progressbar=False, **options)
         seconds = time.perf_counter() - begun
-    posterior = model.idata.posterior
+    found: Any = model.idata
+    posterior = found.posterior
     return _figures({name: np.asarray(posterior[short]) for name, short in PARETO.items()}, seconds)
 
 

@@ -245,7 +245,7 @@ def filter_from(posterior: PosteriorLike, draw: int = 0) -> FilterParameters:
 def _gamma_of_logs(mean: float, sd: float) -> tuple[float, float]:
     """Shape and rate of the gamma whose logarithm has this mean and standard deviation."""
     log_shape = optimize.brentq(
-        lambda at: float(special.polygamma(1, math.exp(at))) - sd**2, -7.0, 14.0
+        lambda at: float(special.polygamma(1, math.exp(at))) - sd**2, -7.0, 28.0
     )
     shape = math.exp(log_shape)
     return shape, math.exp(float(special.digamma(shape)) - mean)

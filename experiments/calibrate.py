@@ -22,7 +22,7 @@ from experiments.config import CalibrateConfig
 from experiments.console import Progress
 from experiments.covariates import read_covariates
 from experiments.holdout_models import holdout_facts
-from experiments.logs import data_facts, load_data, statistics_and_sample
+from experiments.logs import data_facts, every_so_many, load_data, statistics_and_sample
 from experiments.report.calibration import render_calibration
 from experiments.report.calibration_words import console_text
 from experiments.run_directory import RunDirectory, write_json
@@ -48,17 +48,20 @@ def run_calibrate(config: CalibrateConfig) -> dict[str, Any]:
     """
     begun = time.perf_counter()
     with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
-        with progress.stage("Load the log"):
+        with progress.stage("Load the log", total=1.0) as tick:
             if config.covariates is None:
-                known, log = statistics_and_sample(config.data, MOST_COMPARED, progress.note)
+                known, log = statistics_and_sample(
+                    config.data, MOST_COMPARED, progress.note, shares(tick)
+                )
                 covariates = None
             else:
                 log = load_data(config.data, progress.note)
                 known, covariates = statistics_of(log), read_covariates(config.covariates, log)
+                log = every_so_many(log, MOST_COMPARED)
+        weeks = holdout_weeks(config, log)
         with progress.stage("Fit the whole log", total=1.0) as tick:
             posterior = fit_as_asked(config, known, covariates, progress.note, tick)
             posterior.save(run.path / "posterior.nc")
-        weeks = holdout_weeks(config, log)
         held_out = None
         if weeks:
             with progress.stage("Compare forecasts on held-out weeks"):
@@ -77,6 +80,7 @@ def run_calibrate(config: CalibrateConfig) -> dict[str, Any]:
                 checks = predictive_checks(config, log, posterior, tick)
         summary = _summary(config, known, posterior) | {
             "predictive_checks": checks,
+            "customers_compared": log.n_customers,
             "holdout": held_out,
             "seconds": round(time.perf_counter() - begun, 1),
             "stages": {name: round(took, 1) for name, took in progress.seconds.items()},
@@ -117,6 +121,18 @@ def fit_as_asked(
         progress=note,
         sampled=sampled,
     )
+
+
+def shares(tick: Callable[[float], None]) -> Callable[[float], None]:
+    """A callback that gets the share done so far, from one that gets what was added."""
+    done = 0.0
+
+    def reached(share: float) -> None:
+        nonlocal done
+        tick(share - done)
+        done = share
+
+    return reached
 
 
 def holdout_weeks(config: CalibrateConfig, log: TransactionLog) -> int:

@@ -146,6 +146,11 @@ class PopulationConfig:
             else:
                 allowed = "1e-6 to 1,000,000"
                 _check(1e-6 <= value <= 1e6, f"parameters.{name}", value, allowed)
+        if self.purchase_model == "lognormal":
+            one, two, three = (self.parameters[name] for name in CORRELATIONS)
+            possible = 1 + 2 * one * two * three - one**2 - two**2 - three**2 > 0
+            allowed = "correlations that do not exclude each other"
+            _check(possible, "parameters", [one, two, three], allowed)
         for name in ("rate_log_sd", "dropout_log_sd", "spend_log_sd"):
             value = self.parameters.get(name, 1.0)
             _check(value <= 5, f"parameters.{name}", value, "at most 5")

@@ -12,11 +12,11 @@ from agents.calibration.customers import COLUMNS, CustomerTable, Question
 from agents.calibration.log import TransactionLog
 from agents.calibration.log_file import LogFile
 from agents.calibration.posterior import Posterior
-from agents.calibration.sources import load_log
 from agents.errors import InputError
 from experiments.config import compose_demo
 from experiments.config_schema import DataConfig
 from experiments.console import Progress
+from experiments.logs import load_data
 from experiments.own_keys import output_file, own_keys
 from experiments.run_directory import atomic_path
 
@@ -110,10 +110,8 @@ def write_customers(
 
 def _parts(data: DataConfig, progress: Progress) -> Iterator[tuple[TransactionLog, int]]:
     """The log some customers at a time, with the number of all."""
-    if data.source != "csv":
-        log = load_log(
-            data.source, origin=data.origin, sample=data.sample == "published", notify=progress.note
-        )
+    if data.source != "csv" or data.max_customers is not None:
+        log = load_data(data, progress.note)
         yield from ((part, log.n_customers) for part in log.parts(CHUNK_CUSTOMERS))
         return
     assert data.path is not None

@@ -9,7 +9,14 @@ import numpy as np
 
 from agents.calibration.constant_rate import Values
 from agents.calibration.fit import fit_purchases
-from agents.calibration.holdout import Evaluation, daily, evaluate, reliability, tracking
+from agents.calibration.holdout import (
+    Evaluation,
+    daily,
+    evaluate,
+    reliability,
+    sharp_band,
+    tracking,
+)
 from agents.calibration.log import TransactionLog
 from agents.calibration.weekly_fit import fit_weekly
 
@@ -67,7 +74,7 @@ def holdout_facts(
         "weeks": weeks,
         "customers": len(found.bought),
         "verdict": found.verdict(),
-        "scores": scores(found),
+        "scores": scores(found, seed),
         "tracking": [
             _tracking(calibration, holdout, score.model, fitted[score.model], found)
             for score in found.scores
@@ -76,12 +83,19 @@ def holdout_facts(
     }
 
 
-def scores(found: Evaluation) -> list[dict[str, Any]]:
-    """One row per model, best first."""
+def scores(found: Evaluation, seed: int = 0) -> list[dict[str, Any]]:
+    """One row per model, best first.
+
+    `band` is that of one sample of uniform numbers; `sharp_band` that of the deviation of a
+    right model with these counts, and the one that notices where most counts are 0.
+    """
+    sharp = {name: sharp_band(one, seed) for name, one in found.predictive.items()}
     return [
         {
             **score.row(),
             **score.pit_row(),
+            "sharp_band": sharp[score.model],
+            "inside_sharp": score.pit.max_deviation <= sharp[score.model],
             "best": score.best,
             "tied": score.tied,
             "pit_level": score.pit.level.tolist(),

@@ -63,14 +63,19 @@ def statistics_and_sample(
     if data.source != "csv" or data.path is None or data.max_customers is not None:
         log = load_data(data, notify)
         known = statistics_of(log)
-        step = -(-log.n_customers // keep)
-        return known, log.select(np.arange(0, log.n_customers, step)) if step > 1 else log
+        return known, every_so_many(log, keep)
     columns = dataclasses.asdict(data.columns)
     with LogFile(data.path, columns, data.time_zone, data.origin, data.refunds) as file:
         known, sample = aggregate(file, notify, progress, keep)
     assert sample is not None
     _check_largest(data, known.largest_amount)
     return known, sample
+
+
+def every_so_many(log: TransactionLog, keep: int) -> TransactionLog:
+    """The log of at most ``keep`` customers, evenly over their order."""
+    step = -(-log.n_customers // keep)
+    return log.select(np.arange(0, log.n_customers, step)) if step > 1 else log
 
 
 def _check_largest(data: DataConfig, largest: int) -> None:

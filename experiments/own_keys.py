@@ -71,6 +71,10 @@ def _converted(key: str, raw: str, kind: Any) -> Any:
     plain = raw[1:-1] if len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "'\"" else raw
     if kind is str:
         return plain
+    if kind is bool:
+        if plain.lower() not in ("true", "false"):
+            raise InputError(f"{key}={raw!r} must be true or false")
+        return plain.lower() == "true"
     names: Mapping[Any, str] = {int: "a whole number", float: "a number"}
     try:
         return kind(plain.replace("_", ""))

@@ -150,7 +150,7 @@ class CustomerTable:
         draws: int | None = None,
     ) -> None:
         question = question or Question()
-        wanted = SPEND_OF[posterior.purchase_model]
+        wanted = SPEND_OF.get(posterior.purchase_model)
         if posterior.spend_model != wanted:
             raise InputError(
                 f"posterior: {posterior.purchase_model} with {posterior.spend_model}; "

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -113,9 +113,12 @@ def fit(
         built = build()
         density = compile_density(built)
         mode = find_mode(density, log.name)
+        if purchase_model == "lognormal":
+            _require_spread(log.name, built, density, mode)
         points, diagnostics = _draws(density, mode, inference, draws, seed, rng, sampled)
         if inference == "map" and known.n_customers <= MOST_CHECKED:
-            diagnostics = diagnose_normal(density, mode, points[:DRAWS_CHECKED])
+            looked_at = around(mode, DRAWS_CHECKED, np.random.default_rng([seed, 1]))
+            diagnostics = diagnose_normal(density, mode, looked_at)
         failures = diagnostics.failures()
         if failures and inference == "nuts" and not untrusted:
             raise InputError(
@@ -123,6 +126,7 @@ def fit(
                 "another model, a longer log, priors other than flat, or untrusted=true to keep "
                 "them as they are"
             )
+        # A normal approximation that is not close is said, not refused: its mode still holds.
         for failure in failures:
             report(f"{name}: {failure}")
         parameters |= density.parameters(np.vstack([mode.point, points]))
@@ -215,6 +219,17 @@ def _parts(
         ("purchase", purchase_model, purchase[purchase_model]),
         ("spend", spend_model, basket[spend_model]),
     ]
+
+
+def _require_spread(name: str, model: Any, density: Compiled, mode: Mode) -> None:
+    at = density.parameters(mode.point[None])
+    ordered = np.array([at[one][0] for one in PURCHASE_PARAMETERS["lognormal"]])
+    narrow = model.too_narrow(ordered)
+    if narrow:
+        raise InputError(
+            f"{name}: {narrow} of customers hardly differ, given what else is known of them; "
+            "allowed: model=pareto_nbd, or fewer covariates"
+        )
 
 
 def _draws(

@@ -18,6 +18,8 @@ HAZARD_STEP = 0.6
 HAZARD_LOGS = (-16.0, 4.0)
 RATE_STEP = 1.3
 """In standard deviations of the most active customer's log rate: trapezoids err by 1e-5."""
+NARROW = 0.65
+"""Steps that a spread must have at least, given the other one."""
 RATE_REACH = (7.0, 4.0)
 """Logs below the rate of one purchase in the longest history, and above the highest rate."""
 NEGLIGIBLE = 1e-12
@@ -32,7 +34,8 @@ class CorrelatedLognormal:
 
     The individual likelihood [1]_ does not depend on the parameters, so it is tabulated once on
     a grid of log rates and log hazards; trapezoids on it converge exponentially, as integrands
-    are smooth and vanish at the ends. The log mean basket is integrated in closed form.
+    are smooth and vanish at the ends. The log mean basket is integrated in closed form. Where
+    customers hardly differ the grid is too coarse for the prior: `too_narrow` says so.
 
     Parameters
     ----------
@@ -75,7 +78,8 @@ class CorrelatedLognormal:
         high = np.log((most + 1) / max(float(self._T[-1]), 1.0)) + RATE_REACH[1]
         log_rate = np.arange(low, high, RATE_STEP / np.sqrt(most + 1))
         log_hazard = np.arange(*HAZARD_LOGS, HAZARD_STEP)
-        cell = (log_rate[1] - log_rate[0]) * HAZARD_STEP
+        self._rate_step = float(log_rate[1] - log_rate[0])
+        cell = self._rate_step * HAZARD_STEP
         grid = np.stack(np.meshgrid(log_rate, log_hazard, indexing="ij"), axis=-1).reshape(-1, 2)
         rate, hazard = np.exp(grid).T
         leave = rate + hazard
@@ -99,6 +103,21 @@ class CorrelatedLognormal:
         self._table, self._starts = np.concatenate(tables), np.array(starts)
         self._node = grid[np.concatenate(nodes)]
         self._constant += len(self._x) * np.log(cell / (2 * np.pi))
+
+    def too_narrow(self, parameters: Floats) -> str:
+        """Which spread is too small for the grid, empty if none is.
+
+        At 1.5 steps a sd, and less, trapezoids of a normal density err by more than .02 in the
+        log-likelihood of a few hundred customers.
+        """
+        s1, s2, rho = parameters[1], parameters[3], parameters[4]
+        kappa = np.sqrt(1 - rho**2)
+        for name, spread, step in (
+            ("rates", s1 * kappa, self._rate_step), ("dropout hazards", s2 * kappa, HAZARD_STEP),
+        ):  # fmt: skip
+            if spread < NARROW * step:
+                return name
+        return ""
 
     def __call__(self, parameters: Floats) -> tuple[float, Floats]:
         """Value and gradient in the order of `names`."""

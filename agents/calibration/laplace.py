@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 HESSIAN_STEP = 1e-4
+MOST_ITERATIONS = 100
 LARGEST_MOVE = 12.0
 ENOUGH = 1e-4
 """Log density that a quadratic model at the mode may still promise."""
@@ -125,7 +126,12 @@ def find_mode(density: Compiled, label: str) -> Mode:
         jac=True,
         hess=lambda point: negative_hessian(density, point),
         method="trust-exact",
-        options={"initial_trust_radius": 0.5, "max_trust_radius": 2.0, "gtol": 1e-4},
+        options={
+            "initial_trust_radius": 0.5,
+            "max_trust_radius": 2.0,
+            "gtol": 1e-4,
+            "maxiter": 100,
+        },
     )
     point = np.asarray(found.x, float)
     hessian = negative_hessian(density, point)

@@ -181,6 +181,7 @@ def lognormal(data: CustomerHistories, priors: ChosenPriors = "weak") -> pm.Mode
             _signed(name, 0.0, COVARIATE_SD, priors) for name in likelihood.names[known:]
         ]
         potential(likelihood, *parameters)
+    model.too_narrow = likelihood.too_narrow
     return model
 
 

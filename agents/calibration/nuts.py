@@ -57,15 +57,17 @@ class Diagnostics:
     divergences: int = 0
     pareto_k: float = np.nan
     draws: int = 0
+    chains: int = 1
     seconds: float = np.nan
 
     def failures(self) -> list[str]:
         """What is beyond its bound, one phrase each; empty if the draws can be trusted."""
         found = []
-        if self.r_hat > MOST_R_HAT:
+        sampled = self.chains > 1
+        if self.r_hat > MOST_R_HAT or (sampled and np.isnan(self.r_hat)):
             found.append(f"R-hat is {self.r_hat:.3f}, allowed: at most {MOST_R_HAT}")
         for name, value in (("bulk", self.effective_bulk), ("tail", self.effective_tail)):
-            if value < FEWEST_EFFECTIVE:
+            if value < FEWEST_EFFECTIVE or (sampled and np.isnan(value)):
                 found.append(
                     f"effective sample size ({name}) is {value:.0f}, "
                     f"allowed: at least {FEWEST_EFFECTIVE}"
@@ -189,6 +191,7 @@ def diagnose(points: Floats, divergences: int, seconds: float) -> Diagnostics:
         divergences,
         np.nan,
         points.shape[0] * points.shape[1],
+        points.shape[0],
         seconds,
     )
 

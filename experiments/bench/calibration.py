@@ -47,8 +47,9 @@ PARETO = {
     "rate_shape": "r", "rate_rate": "alpha", "dropout_shape": "s", "dropout_rate": "beta",
 }  # fmt: skip
 WHO = ("data", "model")
-SCORED = ("log_density_per_customer", "standard_error", "predicted", "actual", "best")
-CHECKED = ("max_deviation", "band", "inside")
+SCORED = ("log_density_per_customer", "standard_error", "predicted", "actual", "best",
+          "difference", "difference_standard_error")  # fmt: skip
+CHECKED = ("max_deviation", "band", "inside", "sharp_band", "inside_sharp")
 LARGE_CUSTOMERS = 1_000_000
 LARGE_WEEKS = 26
 LARGE_RATE = 0.8

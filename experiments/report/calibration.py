@@ -137,8 +137,9 @@ def _checks(summary: Summary) -> Markup:
         "checks",
         "Do customers simulated from the fit look like the log?",
         paragraph(
-            "Each simulated cohort has the log's size, weeks and clocks, and parameters drawn from "
-            "the posterior, so the range holds what parameters and luck do together."
+            f"Each simulated cohort has the weeks and clocks of "
+            f"{decimal(summary.get('customers_compared'))} customers of the log, and parameters "
+            "drawn from the posterior, so the range holds what parameters and luck do together."
         ),
         table("Posterior predictive checks", columns, Group("", found)),
     )
@@ -155,14 +156,21 @@ def _forecast(summary: Summary) -> Markup:
         Column("Expected", "number", "purchases"),
         Column("Made", "number", "purchases"),
         Column("Deviation", "number", "of the transform"),
-        Column("Band", "number", "95 % by luck"),
+        Column("Band", "number", "95 % if it is right"),
         Column("Inside", "text"),
+        Column("Uniform band", "number", "of one sample"),
     ]
     weeks = decimal(part(summary, "holdout").get("weeks"))
     return section(
         "forecast",
         f"Does it forecast? {weeks} weeks held out",
         paragraph(words.forecast_verdict(summary)),
+        paragraph(
+            f"Every model was fitted to {decimal(part(summary, 'holdout').get('customers'))} "
+            "customers without these weeks. A drifting rate is fitted to forecast here, by the "
+            "likelihood of purchase days; the posterior above is fitted to moments that a "
+            "simulation must keep, and forecasts somewhat less well."
+        ),
         table("Models on the held-out weeks, best first", columns, Group("", found)),
         figure(
             "Purchases so far",

@@ -85,6 +85,12 @@ def _trust(summary: Summary) -> str:
             "The draws can be trusted: all chains agree, and every parameter has an effective "
             f"sample size of at least {decimal(least)}."
         )
+    checked = [number_or_none(row.get("pareto_k")) for row in rows(summary, "diagnostics")]
+    if not checked or None in checked:
+        return (
+            "Draws are those of a normal approximation at the mode; how close it is was not "
+            "checked, as so many customers leave little else."
+        )
     return "Draws are those of a normal approximation at the mode, which fits the posterior well."
 
 
@@ -107,7 +113,7 @@ def console_text(summary: Summary) -> str:
     if scores:
         lines += ["", *aligned([
             ["held out", "log density", "from the best", "expected", "made", "deviation", "band",
-             "inside"],
+             "inside", "uniform band"],
             *([str(cell) for cell in row] for row in scores),
         ])]  # fmt: skip
     lines += ["", f"posterior {summary.get('posterior')}", f"report    {summary.get('report')}"]
@@ -132,11 +138,11 @@ def forecast_verdict(summary: Summary) -> str:
         + f": {decimal(best.get('predicted'))} purchases expected, {decimal(best.get('actual'))} "
         "made. "
     )
-    if best.get("inside"):
-        return text + "Its uncertainty is right: what happened is spread as it said."
+    if best.get("inside_sharp"):
+        return text + "What happened is spread as it said: no deviation beyond luck was seen."
     return text + (
         f"Its uncertainty is off by up to {percent(best.get('max_deviation'), 1)} of customers, "
-        f"more than luck ({percent(best.get('band'), 1)})."
+        f"more than luck would do ({percent(best.get('sharp_band'), 1)})."
     )
 
 
@@ -149,13 +155,22 @@ def parameter_rows(summary: Summary) -> list[list[object]]:
         found.append(
             [
                 f"{plain(row.get('name'))}{f' ({unit})' if unit else ''}: {meaning}",
-                _range(prior) if prior else "flat",
+                _range(prior) if prior else _no_prior(row, part(summary, "model")),
                 significant(row.get("mode")),
                 significant(row.get("mean")),
                 _range(row),
             ]
         )
     return found
+
+
+def _no_prior(row: Summary, model: Summary) -> str:
+    """Why a parameter has no range of a prior: it is assumed, derived from others, or flat."""
+    if row.get("low") == row.get("high"):
+        return "assumed"
+    if row.get("name") in ("dropout_rate", "dropout_spend_correlation"):
+        return "derived" if model.get("purchase") != "pareto_nbd" else "flat"
+    return "flat"
 
 
 def _range(row: Summary) -> str:
@@ -190,8 +205,9 @@ def score_rows(summary: Summary) -> list[list[object]]:
             decimal(row.get("predicted")),
             decimal(row.get("actual")),
             decimal(row.get("max_deviation"), 3),
+            decimal(row.get("sharp_band"), 3),
+            yes_no(row.get("inside_sharp")),
             decimal(row.get("band"), 3),
-            yes_no(row.get("inside")),
         ]
         for row in rows(part(summary, "holdout"), "scores")
     ]

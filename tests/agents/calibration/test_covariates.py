@@ -81,3 +81,20 @@ def test_a_file_is_read_in_the_order_of_the_log(tmp_path):
     path = tmp_path / "customers.csv"
     path.write_text("age,customer\n7,2\n5,0\n6,1\n8,99\n")
     assert read_covariates(str(path), log)["age"].tolist() == [5, 6, 7]
+
+
+def test_customers_who_hardly_differ_are_refused():
+    """The hierarchy's grid cannot tell spreads that small, and says so instead of erring."""
+    rng = np.random.default_rng(2)
+    n = 250
+    bought = rng.poisson(0.4 * WEEKS, n)
+    customer = np.repeat(np.arange(n), bought)
+    time = np.floor(rng.random(len(customer)) * WEEKS * SECONDS_PER_WEEK).astype(np.int64)
+    order = np.lexsort((time, customer))
+    log = TransactionLog(
+        "alike", customer[order], time[order],
+        rng.integers(500, 3000, len(customer)), np.arange(n).astype(str),
+        pd.Timestamp("2024-01-01"), WEEKS * SECONDS_PER_WEEK, "log_start", "UTC",
+    )  # fmt: skip
+    with pytest.raises(InputError, match="of customers hardly differ"):
+        fit(log, "lognormal")

@@ -336,3 +336,18 @@ def test_columns_are_there_for_everybody_in_any_parts(cdnow):
     for name, values in whole.items():
         assert np.concatenate([part[name] for part in parts]).tolist() == values.tolist(), name
     assert log.end_time % SECONDS_PER_WEEK == 0
+
+
+def test_a_posterior_of_the_hierarchy_is_refused_in_words():
+    names = (
+        "rate_log_mean", "rate_log_sd", "dropout_log_mean", "dropout_log_sd", "spend_log_mean",
+        "spend_log_sd", "spend_within_log_sd",
+    )  # fmt: skip
+    values = dict.fromkeys(names, np.full(3, 0.5))
+    values |= dict.fromkeys(
+        ("rate_dropout_correlation", "rate_spend_correlation", "dropout_spend_correlation"),
+        np.zeros(3),
+    )
+    posterior = Posterior("lognormal", "lognormal", values, {})
+    with pytest.raises(InputError, match="lognormal with lognormal; allowed: pareto_nbd with"):
+        CustomerTable(posterior, "first_purchase")

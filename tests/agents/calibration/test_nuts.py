@@ -50,6 +50,8 @@ def test_chains_that_disagree_fail():
     assert any("bulk" in text for text in failures)
     assert any("3 of 800 transitions diverged" in text for text in failures)
     assert diagnose(rng.standard_normal((4, 500, 1)), 0, 1.0).failures() == []
+    stuck = diagnose(np.ones((4, 500, 1)), 0, 1.0).failures()
+    assert any("R-hat is nan" in text for text in stuck)
 
 
 def test_a_fit_that_fails_is_refused_unless_asked_for(cdnow, monkeypatch):

@@ -10,6 +10,7 @@ from agents.errors import InputError
 from agents.mechanisms import PLUGGED
 from agents.population import GROCERY
 from experiments.config import (
+    compose_calibrate,
     compose_demo,
     compose_mapping,
     compose_sensitivity,
@@ -26,6 +27,7 @@ OPTIONS = [
     (name, group, one) for name in APPLICATIONS for group in groups(name) for one in options(group)
 ]
 COMPOSE = {
+    "calibrate": compose_calibrate,
     "demo": compose_demo,
     "simulate": compose_simulate,
     "sensitivity": compose_sensitivity,

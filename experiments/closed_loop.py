@@ -23,6 +23,7 @@ from experiments.cohorts import Purchases, simulated_purchases
 from experiments.config import compose_simulate
 from experiments.console import Progress
 from experiments.own_keys import own_keys
+from experiments.run_directory import plain_json
 from experiments.simulated_log import write_simulated_log
 
 LEVEL = 0.01
@@ -146,7 +147,7 @@ def run_closed_loop(overrides: Sequence[str]) -> ClosedLoop:
             seed=keys.seed,
             tell=tick,
         )
-    print(json.dumps(as_json(found), indent=1) if keys.json else as_text(found))
+    print(json.dumps(plain_json(as_json(found)), indent=1) if keys.json else as_text(found))
     return found
 
 

@@ -182,7 +182,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def plain_json(value: Any) -> Any:
-    """Numpy's numbers as Python's; JSON has no NaN or infinity: they become null."""
+    """Numpy's numbers and truth values as Python's; JSON has no NaN or infinity: they become null."""
     if isinstance(value, dict):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -191,6 +191,8 @@ def plain_json(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.integer):
         return int(value)
+    if isinstance(value, np.bool_):
+        return bool(value)
     return value
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 HESSIAN_STEP = 1e-4
-MOST_ITERATIONS = 500
 LARGEST_MOVE = 12.0
 ENOUGH = 1e-4
 """Log density that a quadratic model at the mode may still promise."""

@@ -182,7 +182,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def plain_json(value: Any) -> Any:
-    """Numpy's numbers and truth values as Python's; JSON has no NaN or infinity: they become null."""
+    """Python's numbers and truth values for numpy's; JSON has no NaN or infinity: null."""
     if isinstance(value, dict):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

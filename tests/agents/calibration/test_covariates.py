@@ -13,14 +13,16 @@ N, WEEKS = 2_500, 52
 
 
 def log_with_covariates(seed=0):
-    """Customers alive throughout: log rate -1 + .5 z + .6 e, log basket 3 - .3 z + .4 e."""
+    """Log rate -1 + .5 z + .6 e, log hazard -4.2 + e, log basket 3 - .3 z + .4 e."""
     rng = np.random.default_rng(seed)
     z, other = rng.standard_normal((2, N))
     rate = np.exp(-1.0 + 0.5 * z + 0.6 * rng.standard_normal(N))
     mean = np.exp(3.0 - 0.3 * z + 0.4 * rng.standard_normal(N))
-    bought = rng.poisson(rate * WEEKS)
+    life = np.minimum(rng.exponential(np.exp(4.2 + rng.standard_normal(N))), WEEKS)
+    bought = rng.poisson(rate * life)
     customer = np.repeat(np.arange(N), bought)
-    time = np.floor(rng.random(len(customer)) * WEEKS * SECONDS_PER_WEEK).astype(np.int64)
+    time = np.floor(rng.random(len(customer)) * life[customer] * SECONDS_PER_WEEK)
+    time = np.minimum(time, WEEKS * SECONDS_PER_WEEK - 1).astype(np.int64)
     amount = mean[customer] * np.exp(0.5 * rng.standard_normal(len(customer)) - 0.125)
     order = np.lexsort((time, customer))
     log = TransactionLog(

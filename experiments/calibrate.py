@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.calibration.check import statistics
 from agents.calibration.fit import choose, fit
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
 from agents.calibration.sufficient import LogStatistics, statistics_of
 from agents.errors import InputError
-from experiments.cohorts import Purchases, simulated_purchases
+from experiments.cohorts import observed_purchases, simulated_purchases
 from experiments.config import CalibrateConfig
 from experiments.console import Progress
 from experiments.covariates import read_covariates
@@ -172,15 +171,8 @@ def predictive_checks(
         confidence), difference (median over observed, less 1) and inside.
     """
     n, weeks = log.n_customers, log.weeks
-    join = np.zeros(n, np.int64)
-    repeat = np.ones(log.n_transactions, bool)
-    if log.origin == "first_purchase":
-        join = log.first_time()
-        repeat[:1] = False
-        repeat[1:] = log.customer[1:] == log.customer[:-1]
-    observed = _statistics(
-        Purchases(log.customer[repeat], log.time[repeat], log.amount[repeat]), n, weeks
-    )
+    bought, join = observed_purchases(log)
+    observed = bought.statistics(n, weeks)
     first_week = week_of_year(log.start.day_of_year)
     found = []
     for cohort in range(config.cohorts):
@@ -188,7 +180,7 @@ def predictive_checks(
         bought = simulated_purchases(
             posterior, n, weeks, config.seed + cohort, config.world.season, first_week, tell, draw
         )
-        found.append(_statistics(bought.delayed(join), n, weeks))
+        found.append(bought.delayed(join).statistics(n, weeks))
     tail = (1 - config.confidence) / 2
     rows = []
     for name, value in observed.items():
@@ -205,11 +197,6 @@ def predictive_checks(
             }
         )
     return rows
-
-
-def _statistics(purchases: Purchases, n: int, weeks: int) -> dict[str, float]:
-    inside = purchases.before(weeks)
-    return statistics(inside.weekly_counts(n, weeks), inside.spend(n), inside.amount)
 
 
 def _summary(config: CalibrateConfig, log: LogStatistics, posterior: Posterior) -> dict[str, Any]:

@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.calibration.check import statistics
 from agents.calibration.fit import INFERENCES, Inference, fit
 from agents.calibration.posterior import Posterior, range_of
 from agents.calibration.sources import load_log
 from agents.errors import InputError
 from agents.population import PosteriorLike
-from experiments.cohorts import Purchases, simulated_purchases
+from experiments.cohorts import simulated_purchases
 from experiments.config import compose_simulate
 from experiments.console import Progress
 from experiments.own_keys import own_keys
@@ -214,8 +213,8 @@ def close_loop(
         simulated_purchases(one, customers * cohorts, weeks, seed + 1 + at, tell=tell)
         for at, one in enumerate((truth, fitted))
     )
-    single = [_statistics(one, customers, weeks) for one in first.cohorts(customers)]
-    before, after = (_statistics(one, customers * cohorts, weeks) for one in (first, second))
+    single = [one.statistics(customers, weeks) for one in first.cohorts(customers)]
+    before, after = (one.statistics(customers * cohorts, weeks) for one in (first, second))
     reach = float(t.isf(LEVEL / 2 / len(before), cohorts - 1)) * np.sqrt(1 + 2 / cohorts)
     kept = []
     for name, value in before.items():
@@ -263,11 +262,6 @@ def _free(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     if np.isfinite(high):
         return np.arctanh(values)
     return np.log(values) if low == 0.0 else values
-
-
-def _statistics(purchases: Purchases, n: int, weeks: int) -> dict[str, float]:
-    inside = purchases.before(weeks)
-    return statistics(inside.weekly_counts(n, weeks), inside.spend(n), inside.amount)
 
 
 def as_json(found: ClosedLoop) -> dict[str, object]:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.calibration.check import statistics
+from agents.calibration.log import TransactionLog
 from agents.population import PosteriorLike, draw_population, dynamics_from, filter_from
 from agents.profile import EventKind
 from agents.records import SECONDS_PER_WEEK
@@ -26,6 +28,11 @@ class Purchases(NamedTuple):
     customer: NDArray[np.int64]
     time: NDArray[np.int64]
     amount: NDArray[np.int64]
+
+    def statistics(self, n: int, weeks: int) -> dict[str, float]:
+        """`agents.calibration.check.statistics` of the first weeks of n customers."""
+        inside = self.before(weeks)
+        return statistics(inside.weekly_counts(n, weeks), inside.spend(n), inside.amount)
 
     def delayed(self, start: NDArray[np.int64]) -> "Purchases":
         """The same on a common clock; ``start`` has shape (n,), seconds."""
@@ -54,6 +61,20 @@ class Purchases(NamedTuple):
     def spend(self, n: int) -> NDArray[np.float64]:
         """What each customer paid, minor units, shape (n,)."""
         return np.bincount(self.customer, weights=self.amount, minlength=n).astype(np.float64)
+
+
+def observed_purchases(log: TransactionLog) -> tuple[Purchases, NDArray[np.int64]]:
+    """A log's purchases on its common clock, and when customers' clocks start, shape (n,) seconds.
+
+    First purchases are left out where they start the clock.
+    """
+    if log.origin != "first_purchase":
+        start = np.zeros(log.n_customers, np.int64)
+        return Purchases(log.customer, log.time, log.amount), start
+    repeat = np.zeros(log.n_transactions, bool)
+    repeat[1:] = log.customer[1:] == log.customer[:-1]
+    bought = Purchases(log.customer[repeat], log.time[repeat], log.amount[repeat])
+    return bought, log.first_time()
 
 
 def simulated_purchases(

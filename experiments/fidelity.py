@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.calibration.check import statistics
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
-from experiments.cohorts import Purchases, simulated_purchases
+from experiments.cohorts import observed_purchases, simulated_purchases
 from experiments.config import DemoConfig
 from experiments.worlds import week_of_year
 
@@ -33,15 +32,8 @@ def observed_and_simulated(
         simulated_high: the range over single cohorts, which shows what luck alone does.
     """
     n, weeks = log.n_customers, log.weeks
-    join = np.zeros(n, np.int64)
-    repeat = np.ones(log.n_transactions, bool)
-    if log.origin == "first_purchase":
-        join = log.first_time()
-        repeat[0] = False
-        repeat[1:] = log.customer[1:] == log.customer[:-1]
-    observed = _statistics(
-        Purchases(log.customer[repeat], log.time[repeat], log.amount[repeat]), n, weeks
-    )
+    bought, join = observed_purchases(log)
+    observed = bought.statistics(n, weeks)
     cohorts = max(1, -(-_CUSTOMERS // n))
     bought = simulated_purchases(
         posterior,
@@ -52,8 +44,8 @@ def observed_and_simulated(
         week_of_year(log.start.day_of_year),
         tell,
     ).delayed(np.tile(join, cohorts))
-    simulated = _statistics(bought, n * cohorts, weeks)
-    single = [_statistics(one, n, weeks) for one in bought.cohorts(n)]
+    simulated = bought.statistics(n * cohorts, weeks)
+    single = [one.statistics(n, weeks) for one in bought.cohorts(n)]
     return [
         {
             "statistic": name,
@@ -64,8 +56,3 @@ def observed_and_simulated(
         }
         for name in observed
     ]
-
-
-def _statistics(purchases: Purchases, n: int, weeks: int) -> dict[str, float]:
-    inside = purchases.before(weeks)
-    return statistics(inside.weekly_counts(n, weeks), inside.spend(n), inside.amount)

@@ -18,10 +18,8 @@ from agents.calibration.holdout import (
     tracking,
 )
 from agents.calibration.log import TransactionLog
+from agents.calibration.predictive import WEEKLY_MODELS
 from agents.calibration.weekly_fit import fit_weekly
-
-STATIC = ("pareto_nbd", "bg_nbd", "lognormal")
-WEEKLY = ("drift", "habit")
 
 
 def fitted_models(
@@ -29,24 +27,20 @@ def fitted_models(
     models: Sequence[str],
     *,
     priors: Any = "weak",
-    draws: int = 0,
     seed: int = 0,
     note: Callable[[str], None] | None = None,
-) -> dict[str, Values | Sequence[Values]]:
-    """Parameters of each model: the static ones by their likelihood, `drift` and `habit` by the
-    forward filter's, of purchase days.
-
-    With ``draws``, a static model's forecast is averaged over so many draws of its posterior.
+) -> dict[str, Values]:
+    """Modes of each model's parameters: the static ones' by their likelihood, those of `drift` and
+    `habit` by the forward filter's, of purchase days.
     """
-    found: dict[str, Values | Sequence[Values]] = {}
+    found: dict[str, Values] = {}
     for model in models:
         if note is not None:
             note(f"fitting {model} to {calibration.weeks} weeks")
-        if model in WEEKLY:
+        if model in WEEKLY_MODELS:
             found[model] = fit_weekly(model, daily(calibration))
         else:
-            values = fit_purchases(calibration, model, priors=priors, draws=draws, seed=seed)
-            found[model] = values[1:] if draws else values[0]
+            found[model] = fit_purchases(calibration, model, priors=priors, seed=seed)
     return found
 
 
@@ -109,7 +103,7 @@ def _tracking(
     calibration: TransactionLog,
     holdout: TransactionLog,
     model: str,
-    values: Values | Sequence[Values],
+    values: Values,
     found: Evaluation,
 ) -> dict[str, Any]:
     one = tracking(calibration, holdout, model, values, found.predictive[model])

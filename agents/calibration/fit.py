@@ -151,19 +151,18 @@ def fit_purchases(
     model: str,
     *,
     priors: models.Priors = "weak",
-    draws: int = 0,
     seed: int = 0,
-) -> list[dict[str, float]]:
-    """Parameters of one purchase model by itself, to compare forecasts: mode, then draws.
+) -> dict[str, float]:
+    """Mode of one purchase model's parameters, to compare forecasts.
 
     Parameters
     ----------
     log : TransactionLog or LogStatistics
         As for `fit`.
-    model : {"pareto_nbd", "bg_nbd", "lognormal", "drift"}
-        Spend is fitted along where the model needs it.
-    priors, draws, seed
-        As for `fit`; draws are of the normal approximation.
+    model : {"pareto_nbd", "bg_nbd", "lognormal"}
+        `lognormal` is fitted with its spend.
+    priors, seed
+        As for `fit`.
 
     Raises
     ------
@@ -171,26 +170,16 @@ def fit_purchases(
         If the log does not identify the model.
     """
     known = log if isinstance(log, LogStatistics) else statistics_of(log)
-    rng = np.random.default_rng(seed)
     if model == "bg_nbd":
         built = models.bg_nbd(known.histories, priors)
     else:
+        rng = np.random.default_rng(seed)
         spend = "lognormal" if model == "lognormal" else "gamma_gamma"
         built = _parts(known, model, spend, priors, rng)[0][2]()
     density = compile_density(built)
     mode = find_mode(density, log.name)
-    found = density.parameters(np.vstack([mode.point, around(mode, draws, rng)]))
-    if model == "drift":
-        found |= _dropout(found["hazard"])
-    return [{name: float(values[at]) for name, values in found.items()} for at in range(1 + draws)]
-
-
-def _dropout(hazard: Floats) -> dict[str, Floats]:
-    """Gamma distribution of hazards with this mean and the assumed shape."""
-    return {
-        "dropout_shape": np.full_like(hazard, models.DROPOUT_SHAPE),
-        "dropout_rate": models.DROPOUT_SHAPE / hazard,
-    }
+    found = density.parameters(mode.point[None])
+    return {name: float(values[0]) for name, values in found.items()}
 
 
 def _parts(
@@ -254,7 +243,9 @@ def _named(found: dict[str, Floats], purchase_model: str, spend_model: str) -> d
     """The parameters that a posterior of these models has, in its order."""
     found = dict(found)
     if purchase_model == "drift":
-        found |= _dropout(found["hazard"])
+        hazard = found["hazard"]
+        found["dropout_shape"] = np.full_like(hazard, models.DROPOUT_SHAPE)
+        found["dropout_rate"] = models.DROPOUT_SHAPE / hazard
     if purchase_model == "lognormal":
         across, rate = found["rate_dropout_correlation"], found["rate_spend_correlation"]
         partial = found["dropout_spend_partial_correlation"]

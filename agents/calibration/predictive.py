@@ -22,20 +22,13 @@ from agents.calibration.constant_rate import (
     triples,
 )
 from agents.calibration.log import TransactionLog
+from agents.calibration.posterior import PURCHASE_PARAMETERS
 from agents.calibration.weekly_rate import kinds, predict_weeks, weekly_histories
 from agents.errors import InputError
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
-    "pareto_nbd": ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate"),
+    **PURCHASE_PARAMETERS,
     "bg_nbd": ("rate_shape", "rate_rate", "dropout_a", "dropout_b"),
-    "lognormal": (
-        "rate_log_mean",
-        "rate_log_sd",
-        "dropout_log_mean",
-        "dropout_log_sd",
-        "rate_dropout_correlation",
-    ),
-    "drift": ("rate_mean", "rate_log_sd", "drift_time_constant", "dropout_shape", "dropout_rate"),
     "habit": (
         "rate_mean",
         "rate_shape",

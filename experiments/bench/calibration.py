@@ -109,7 +109,7 @@ def published_figures(calibration: TransactionLog) -> list[dict[str, Any]]:
     """Maximum-likelihood estimates beside published ones, one row per parameter."""
     known = statistics_of(calibration)
     posterior = fit(known, "pareto_nbd", "gamma_gamma", priors="flat", draws=1)
-    bg_nbd = fit_purchases(known, "bg_nbd", priors="flat")[0]
+    bg_nbd = fit_purchases(known, "bg_nbd", priors="flat")
     from agents.calibration.purchase_likelihoods import BGNBD
 
     at = np.array([bg_nbd[name] for name in BGNBD.names])

@@ -452,7 +452,7 @@ def test_a_busy_customer_underflows_nowhere():
             "poisson",
             {},
             26,
-            "model is 'poisson'; allowed: pareto_nbd, bg_nbd, lognormal, drift, habit",
+            "model is 'poisson'; allowed: pareto_nbd, lognormal, drift, bg_nbd, habit",
         ),
         ("habit", {"regular_share": 1.0}, 26, "regular_share is 1.0; allowed: above 0 and below 1"),
         ("pareto_nbd", {"rate_shape": 0.0}, 26, "rate_shape is 0.0; allowed: finite and above 0"),

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.allocation import allocate
+from envs.allocation.knapsack import allocate
 from envs.constraints import (
     Constraint,
     ConstraintAudit,

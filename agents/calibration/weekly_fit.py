@@ -35,6 +35,8 @@ _PRIORS: dict[str, dict[str, tuple[str, float | None, float]]] = {
     },
 }
 _STEP = 1e-3
+_GRADIENT = 0.5  # of the log posterior per prior sd, at which the search ends
+_IMPOSSIBLE = 1e6  # minus log density per customer of what cannot be: finite, to step back from
 MOST_ITERATIONS = 60
 
 
@@ -60,7 +62,7 @@ def fit_weekly(
     Raises
     ------
     InputError
-        If the model is unknown.
+        If the model is unknown, or the search does not get away from its start.
     """
     from scipy.optimize import minimize
 
@@ -79,17 +81,26 @@ def fit_weekly(
         return {name: _back(scale, at) for name, scale, at in named}
 
     def negative(z: Floats) -> float:
+        """Of the log posterior, per customer: the search's first step is one of its gradient."""
         if tell is not None:
             tell()
-        return float(z @ z) / 2 - log_likelihood(model, values(z), log)
+        density = log_likelihood(model, values(z), log) - float(z @ z) / 2
+        return -density / log.n_customers if np.isfinite(density) else _IMPOSSIBLE
 
     found = minimize(
         negative,
         np.zeros(len(sds)),
         method="L-BFGS-B",
-        options={"eps": _STEP, "maxiter": MOST_ITERATIONS, "ftol": 1e-9, "gtol": 0.5},
+        options={
+            "eps": _STEP,
+            "maxiter": MOST_ITERATIONS,
+            "ftol": 1e-8,
+            "gtol": _GRADIENT / log.n_customers,
+        },
         bounds=[(-4.0, 4.0)] * len(sds),
     )
+    if found.nit == 0 or not found.fun < _IMPOSSIBLE:
+        raise InputError(f"{log.name}: no better parameters of {model} found than its priors'")
     return values(np.asarray(found.x, np.float64))
 
 

@@ -204,7 +204,8 @@ def _days(rate: Floats, regularity: float) -> Floats:
     ways = gammaln(DAYS + 1) - gammaln(n + 1) - gammaln(DAYS - n + 1)
     daily = rate[:, None] / DAYS
     # log p = log(1 - exp(-rate / 7)) and log(1 - p) = -rate / 7.
-    log = regularity * ways + n * np.log(-np.expm1(-daily)) - (DAYS - n) * daily
+    some = np.log(np.maximum(-np.expm1(-daily), np.finfo(float).tiny))
+    log = regularity * ways + n * some - (DAYS - n) * daily
     chances = np.exp(log - log.max(axis=1, keepdims=True))
     return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
@@ -237,14 +238,17 @@ def _filter(kind: Kind, values: Values, histories: Histories) -> tuple[Floats, F
         gone = dead[on] * (n == 0)
         total = living_on + gone
         stay = _stays(values, (week - start[on]).astype(float))
-        log_density[on] += np.log(total)
+        with np.errstate(divide="ignore"):
+            log_density[on] += np.log(total)  # -inf: what was seen is impossible
+        total = np.maximum(total, np.finfo(float).tiny)
         dead[on] = (gone + (1 - stay) * living_on) / total
         living[on] = (stay / total)[:, None] * seen
     return log_density, living, dead
 
 
 def _total(log_densities: list[Floats]) -> Floats:
-    return np.asarray(np.logaddexp.reduce(log_densities, axis=0))
+    with np.errstate(invalid="ignore"):  # logaddexp of two impossible ones warns
+        return np.asarray(np.logaddexp.reduce(log_densities, axis=0))
 
 
 def _sums(kind: Kind, weeks: int, most: int) -> list[tuple[Floats, Floats]]:

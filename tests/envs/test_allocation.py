@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 
-from envs import allocation
-from envs.allocation import EXACT_CUSTOMERS, LARGEST_BUDGET, Allocation, allocate
+from envs.allocation import knapsack
+from envs.allocation.hulls import LARGEST_BUDGET
+from envs.allocation.knapsack import EXACT_CUSTOMERS, Allocation, allocate
 
 WEEK = 17
 ROUNDING = 1e-9  # relative; the solver's own feasibility tolerance is 1e-6 of a customer
@@ -163,7 +164,7 @@ def test_more_states_than_are_kept_cost_little(monkeypatch):
     score, cost, mask, _ = random_case(rng, "near cost", 60, 12)
     score, cost = score * 1e6, cost * 999_983
     for work in (0, 1 << 12, 1 << 20):
-        monkeypatch.setattr(allocation, "CORE_WORK", work)
+        monkeypatch.setattr(knapsack, "CORE_WORK", work)
         for share in (0.1, 0.3):
             budget = int(costs(score, cost).max(axis=1).sum() * share)
             answer = solve(score, cost, mask, budget)
@@ -183,7 +184,7 @@ def test_no_limit_grants_every_wanted_action_at_price_0():
     assert answer.action.tolist() == answer.wanted.tolist() == [2, 0, 1]
     assert answer.committed == 2**63
     assert answer.shadow_price == 0.0
-    assert not answer.bound_by_budget.any()
+    assert not answer.bound_by.any()
 
 
 def test_a_budget_that_just_suffices_is_slack_and_one_unit_less_is_not():
@@ -196,7 +197,7 @@ def test_a_budget_that_just_suffices_is_slack_and_one_unit_less_is_not():
     assert short.shadow_price == pytest.approx(0.3)
     assert short.action.tolist() == [1, 0]
     assert short.wanted.tolist() == [1, 1]
-    assert short.bound_by_budget.tolist() == [False, True]
+    assert short.bound_by.tolist() == [False, True]
 
 
 def test_budget_0_gives_free_actions_and_a_price_at_which_nobody_buys():
@@ -206,7 +207,7 @@ def test_budget_0_gives_free_actions_and_a_price_at_which_nobody_buys():
     assert answer.action.tolist() == [2, 0]
     assert answer.committed == 0
     assert answer.shadow_price == pytest.approx(4.0)
-    assert answer.bound_by_budget.tolist() == [True, True]
+    assert answer.bound_by.tolist() == [True, True]
 
 
 def test_one_huge_item_does_not_crowd_out_what_fits():
@@ -216,7 +217,7 @@ def test_one_huge_item_does_not_crowd_out_what_fits():
     commitment[7, 1] = 10**6
     too_dear = solve(score, commitment, everything(score), 10**6 - 1)
     assert np.flatnonzero(too_dear.action == 0).tolist() == [7]
-    assert np.flatnonzero(too_dear.bound_by_budget).tolist() == [7]
+    assert np.flatnonzero(too_dear.bound_by).tolist() == [7]
     assert too_dear.shadow_price == pytest.approx(0.5)
     alone = solve(score, commitment, everything(score), 10**6)
     assert np.flatnonzero(alone.action).tolist() == [7]
@@ -235,7 +236,7 @@ def test_a_wholly_masked_customer_gets_nothing():
     score = np.full((3, 4), 9.0)
     answer = solve(score, np.array([0, 1, 0, 2]), np.zeros((3, 4), bool), 100)
     assert not answer.action.any()
-    assert not answer.bound_by_budget.any()
+    assert not answer.bound_by.any()
 
 
 def test_the_cheaper_of_two_equal_scores_is_wanted():
@@ -288,7 +289,7 @@ def test_dtypes_are_those_of_the_contract():
     answer = solve(np.ones((2, 2)), np.array([0, 1]), np.ones((2, 2), bool), 1)
     assert isinstance(answer, Allocation)
     assert answer.action.dtype == answer.wanted.dtype == np.int16
-    assert answer.bound_by_budget.dtype == np.bool_
+    assert answer.bound_by.dtype == np.uint8
     assert type(answer.shadow_price) is float
     assert type(answer.committed) is int
 
@@ -385,11 +386,11 @@ def test_neither_budget_nor_mask_is_ever_broken(problem):
         given_one = action > 0
         assert (mask[rows, action] | ~given_one).all()
         assert (score[rows, action][given_one] > 0).all()
-    assert np.array_equal(answer.bound_by_budget, answer.action != answer.wanted)
+    assert np.array_equal(answer.bound_by, answer.action != answer.wanted)
     assert np.isfinite(answer.shadow_price)
     assert answer.shadow_price >= 0
     if spent(score, commitment, answer.wanted) <= min(budget, LARGEST_BUDGET):
-        assert not answer.bound_by_budget.any()
+        assert not answer.bound_by.any()
         assert answer.shadow_price == 0
     # A free offer that is worth something is never withheld.
     free = np.where(mask & (costs(score, commitment) == 0), score, 0.0)[:, 1:]

@@ -1,0 +1,1 @@
+"""Who gets which offer: one action per customer, within every budget."""

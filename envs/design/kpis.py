@@ -1,6 +1,8 @@
 """What a designer sees: one table of KPIs of the last quarter, from what a firm may know."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,6 @@ from sim.notices import Notices
 from sim.programme import ProgrammeParameters
 from sim.redesign import close_to, members, own_prices, own_thresholds, points_saved
 from sim.scenario import WEEKS_PER_YEAR
-from sim.totals import WeekTotals
 
 QUARTERS_PER_YEAR = WEEKS_PER_YEAR // WEEKS_PER_QUARTER
 
@@ -38,11 +39,10 @@ class Quarter:
     rose: int = 0
     fell: int = 0
 
-    def plus(self, week: WeekTotals) -> "Quarter":
-        """With one more week."""
-        return Quarter(
-            **{f.name: getattr(self, f.name) + getattr(week, f.name) for f in fields(self)}
-        )
+    @classmethod
+    def of(cls, collected: Mapping[str, Sequence[Any]], weeks: int) -> "Quarter":
+        """The last ``weeks`` that a market collected (``datacollector.model_vars``)."""
+        return cls(**{f.name: int(sum(collected[f.name][-weeks:])) for f in fields(cls)})
 
     @property
     def offer_cost(self) -> int:

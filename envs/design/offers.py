@@ -159,11 +159,15 @@ def allocate_by_kind(
     for _ in rooms:
         wish = np.where(open_[asking], score[asking], -np.inf)
         wish[:, 0] = 0.0
-        wanted = of_kind[wish.argmax(axis=1)]
+        best = wish.argmax(axis=1)
+        wanted = of_kind[best]
         refused = []
         for kind in rooms:
-            rows = asking[wanted == KINDS.index(kind)]
-            if rows.size == 0:
+            rows, wishes = (part[wanted == KINDS.index(kind)] for part in (asking, best))
+            cost = int(commitment[wishes].sum())
+            if cost <= left[kind]:
+                action[rows] = wishes
+                left[kind] -= cost
                 continue
             own = open_[rows] & (of_kind == KINDS.index(kind))
             own[:, 0] = True

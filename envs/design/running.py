@@ -11,7 +11,7 @@ from envs.constraints import ConstraintParameters
 from envs.decision import Policy
 from envs.design.kpis import Quarter
 from envs.design.levers import Design, kinds_of
-from envs.design.offers import SplitBudget
+from envs.design.offers import NoOffers, SplitBudget
 from sim.goalposts import Goalposts
 from sim.market import LoyaltyMarket
 from sim.notices import Notices
@@ -51,7 +51,7 @@ class RunningProgramme:
         self.notices = Notices(world.programme, goalposts, improve_at_once)
         self.offers = SplitBudget(policy, constraints, kinds_of(world.book), customers.n)
         self.offers.set_budget(design.weekly_budget, design.split)
-        self.market = LoyaltyMarket(world, customers, key, decider=self.offers, network=network)
+        self.market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)
         self.quarter = Quarter()
 
     def announce(self, design: Design) -> None:
@@ -63,19 +63,28 @@ class RunningProgramme:
         self.offers.set_budget(design.weekly_budget, design.split)
 
     def live(self) -> Quarter:
-        """Live through a quarter; returns its sums."""
-        self.quarter = Quarter()
-        for _ in range(WEEKS_PER_QUARTER):
-            for programme in self.notices.due(self.market.week):
-                self.market.change_programme(programme, self.notices.goalposts)
-            self.market.step()
-            totals = self.market.totals
-            if totals is not None:
-                self.quarter = self.quarter.plus(totals)
-        # Terms for the first day of the next quarter are in force when it is decided on.
+        """Live through a quarter; returns its sums.
+
+        Terms for the first day of the next quarter are in force at the end, when it is decided on.
+        """
+        market = self.market
+        end = market.week + WEEKS_PER_QUARTER
+        self._put_into_force()
+        while market.week < end:
+            weeks = [notice.week for notice in self.notices.pending]
+            market.advance(min([*weeks, end]) - market.week)
+            self._put_into_force()
+        self.quarter = Quarter.of(market.datacollector.model_vars, WEEKS_PER_QUARTER)
+        return self.quarter
+
+    def _put_into_force(self) -> None:
         for programme in self.notices.due(self.market.week):
             self.market.change_programme(programme, self.notices.goalposts)
-        return self.quarter
+
+    @property
+    def _decider(self) -> SplitBudget | None:
+        """Nobody to ask where nobody gets an offer: weeks then go by at once."""
+        return None if isinstance(self.offers.policy, NoOffers) else self.offers
 
     @property
     def open_share(self) -> float:
@@ -88,20 +97,21 @@ class RunningProgramme:
         market: LoyaltyMarket = state.pop("market")
         state["market_state"] = (
             market.world, market.customers, market.engine.key, market.engine.rules, market.ledger,
-            market.actions, market.competitor.held, market.network, market._revalued,
+            market.actions, market.competitor.held, market.network, market._revalued, market.table,
         )  # fmt: skip
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         parts = state.pop("market_state")
-        world, customers, key, rules, ledger, actions, held, network, revalued = parts
+        world, customers, key, rules, ledger, actions, held, network, revalued, table = parts
         self.__dict__.update(state)
-        market = LoyaltyMarket(world, customers, key, decider=self.offers, network=network)
+        market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)
         market.engine.rules = rules
         market.ledger = ledger
         market.actions = actions
         market.competitor.held = held
         market._revalued = revalued
+        market.table = table  # of the first programme: what an offer of points commits stays
         self.market = market
 
 

@@ -14,15 +14,18 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import envs
+import sim.market
 from agents.records import KINDS, WEEKS_PER_QUARTER
 from envs.constraints import ConstraintParameters
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.offers import kinds_of_actions, open_by_kind
 from envs.design.task import DesignTask
 from envs.offers import default_world
+from sim import redesign
 from sim.goalposts import Goalposts
-from sim.kept import multiplier_for, price_for
+from sim.kept import MULTIPLIER_BIT, REWARD_BIT, TIER_BITS, multiplier_for, price_for
 from sim.market import LoyaltyMarket
+from sim.notices import Notice, Notices
 from sim.redesign import members, own_prices
 
 ID = "loyaltylab/ProgrammeDesign-v0"
@@ -451,6 +454,54 @@ def test_the_audit_finds_what_weaker_goalposts_let_through(task, weaker, breaks)
     audit = audited(replace(task, goalposts=Goalposts(**weaker)), harshest)
     found = {name for name, count in audit.broken.items() if count}
     assert breaks <= found
+
+
+def without_bits(bits):
+    """Takes a part of what members keep out of the rule."""
+
+    def disable(monkeypatch):
+        keeping = redesign._keeping
+        mask = np.uint32(0xFF ^ bits)
+        monkeypatch.setattr(redesign, "_keeping", lambda *given: keeping(*given) & mask)
+
+    return disable
+
+
+def without_holding(monkeypatch):
+    """Old terms no longer count at reviews."""
+    change = sim.market.change_rules
+
+    def changed(rules, *given):
+        change(rules, *given)
+        rules["programme"]["kept_last"] = 0
+
+    monkeypatch.setattr(sim.market, "change_rules", changed)
+
+
+def without_notice(monkeypatch):
+    """Whatever is announced holds at once."""
+
+    def announce(self, programme, week):
+        self.pending = (Notice(week, programme),)
+
+    monkeypatch.setattr(Notices, "announce", announce)
+
+
+@pytest.mark.parametrize(
+    ("disable", "broken"),
+    [
+        (without_bits(TIER_BITS), "close_tier"),
+        (without_bits(1 << MULTIPLIER_BIT), "multiplier"),
+        (without_bits(0xF << REWARD_BIT), "close_reward"),
+        (without_holding, "tier"),
+        (without_notice, "notice"),
+    ],
+)
+def test_with_a_rule_taken_out_the_audit_finds_its_promise_broken(
+    task, monkeypatch, disable, broken
+):
+    disable(monkeypatch)
+    assert audited(task, harshest).broken[broken] > 0
 
 
 def test_prices_by_member_are_those_of_the_compiled_rule(task):

@@ -154,7 +154,7 @@ def kpis(
     account, profile = customers.account, customers.profile
     there = members(customers)
     heads = max(int(there.sum()), 1)
-    known = (profile["joined"] >= 0) & (profile["closed"] == 0)
+    known = (profile["joined"] >= 0) & (account["closed"] == 0)
     alive = float((1.0 / (1.0 + profile["dead_odds"][known].astype(np.float64))).sum())
     share = notices.goalposts.close_share
     rules = market.engine.rules["programme"]

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-KERNEL_PACKAGES = ("agents", "agents/calibration", "sim", "envs", "experiments/bench")
+KERNEL_PACKAGES = ("agents", "sim", "envs", "experiments/bench")
 PLUG_IN_GROUP = "loyaltylab.mechanisms"
 _KEEP_SECONDS = 14 * 24 * 3600
 
@@ -39,8 +39,8 @@ def kernel_digest(root: Path | None = None) -> str:
     root = root or Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(numba.__version__.encode())
     for package in KERNEL_PACKAGES:
-        for source in sorted((root / package).glob("*.py")):
-            digest.update(f"{package}/{source.name}\0".encode())
+        for source in sorted((root / package).rglob("*.py")):
+            digest.update(f"{source.relative_to(root).as_posix()}\0".encode())
             digest.update(source.read_bytes())
     for module in sorted({point.module for point in entry_points(group=PLUG_IN_GROUP)}):
         spec = importlib.util.find_spec(module)

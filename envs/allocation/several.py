@@ -1,6 +1,6 @@
 """Several budgets at once: each limits the commitments of its own actions, none is overspent.
 
-For each budget that only some actions draw on, a price is searched by bisection, with the knapsack
+For each budget that only some actions draw on, a price is bracketed ever closer, with the knapsack
 of ``envs.allocation.knapsack`` inside. What then still overspends is taken back, least efficient
 first; what fits after that is granted, most efficient first; then pairs of customers near the
 prices change places, one spending more and one less, while that gains.
@@ -25,9 +25,9 @@ from envs.allocation.knapsack import (
 )
 from envs.allocation.order import smallest, tie_order
 
-HALVINGS = 24  # of the logarithm of a price, for a relative precision of about 1e-6
-ROUNDS = 12  # over the budgets, whose prices move one another
-STILL = 1e-5  # relative change of the prices in a round, below which they rest
+# Of the logarithms of the prices, coarse to fine; prices move one another, so the last is repeated.
+WIDTHS: tuple[float, ...] = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-5, 1e-5)
+SAMPLE = 50_000  # customers among whom prices are sought first
 MOVES = 65_536  # looked at when filling what is left
 PAIRED = 256  # customers nearest to the prices, among whom pairs are looked for
 PASSES = 20  # over them
@@ -160,19 +160,7 @@ def _priced_and_mended(
     prices.
     """
     last = len(problem.rooms) - 1
-    worth = problem.mask & (problem.score > 0) & (problem.commitment > 0)
-    worth[:, 0] = False
-    ratio = np.where(worth, problem.score, 0.0) / np.maximum(problem.commitment, 1)
-    top = float(ratio.max()) * (1 + 1e-9)
-    high, low = np.zeros(last + 1), np.zeros(last + 1)
-    for _ in range(ROUNDS):
-        before = high.copy()
-        for part in range(last):
-            high[part] = low[part] = 0.0
-            if _left(problem, _at(problem, high).action)[part] < 0:
-                _bisect(problem, part, top, high, low)
-        if np.allclose(high, before, rtol=STILL, atol=0.0):
-            break
+    high, low = _prices(problem)
     answer = _at(problem, high)
     high[last] = answer.shadow_price
     near = _near(problem, high)
@@ -192,23 +180,80 @@ def _near(problem: _Problem, prices: NDArray[np.float64]) -> NDArray[np.int64]:
     return near[np.argsort(order[near])]
 
 
-def _bisect(
+def _prices(problem: _Problem) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Prices of all budgets but the last, each just high enough and just too low given the others;
+    0 where a budget needs none. Found coarsely first; for many customers, among some of them.
+    """
+    parts = len(problem.rooms) - 1
+    high, low = np.zeros(parts + 1), np.zeros(parts + 1)
+    widths = WIDTHS
+    if len(problem.score) > SAMPLE:
+        high, low = _prices(_sample(problem))
+        widths = WIDTHS[2:]
+    worth = problem.mask & (problem.score > 0) & (problem.commitment > 0)
+    worth[:, 0] = False
+    ratio = np.where(worth, problem.score, 0.0) / np.maximum(problem.commitment, 1)
+    top = float(ratio.max()) * (1 + 1e-9)
+    for width, finer in zip(widths, (*widths[1:], widths[-1]), strict=True):
+        before = high.copy()
+        for part in range(parts):
+            high[part], low[part] = _bracket(problem, part, high, top, width, finer)
+        if width == widths[-1] and np.allclose(high, before, rtol=10 * width, atol=0.0):
+            break
+    return high, low
+
+
+def _sample(problem: _Problem) -> _Problem:
+    """The first customers in tie order, with their share of the rooms."""
+    order = tie_order(problem.customer_id, problem.week)
+    rows = smallest(np.zeros(len(order)), order, SAMPLE)
+    shared = len(problem.commitment) == 1
+    return problem._replace(
+        score=problem.score[rows],
+        commitment=problem.commitment if shared else problem.commitment[rows],
+        mask=problem.mask[rows],
+        customer_id=problem.customer_id[rows],
+        rooms=(problem.rooms * (SAMPLE / len(order))).astype(np.int64),
+    )
+
+
+def _bracket(
     problem: _Problem,
     part: int,
+    prices: NDArray[np.float64],
     top: float,
-    high: NDArray[np.float64],
-    low: NDArray[np.float64],
-) -> None:
-    """Bracket the least price at which one budget is kept, in place."""
-    above, below = np.log(top), np.log(top * _LOWEST)
-    for _ in range(HALVINGS):
-        middle = (above + below) / 2
-        high[part] = np.exp(middle)
-        if _left(problem, _at(problem, high).action)[part] >= 0:
-            above = middle
-        else:
-            below = middle
-    high[part], low[part] = np.exp(above), np.exp(below)
+    width: float,
+    finer: float,
+) -> tuple[float, float]:
+    """Prices of one budget, given the others', at which it is just kept and just overspent.
+
+    Steps away from the present price, ``width`` of its logarithm and more, then halves.
+    """
+    trial = prices.copy()
+
+    def kept(price: float) -> bool:
+        trial[part] = price
+        return bool(_left(problem, _at(problem, trial).action)[part] >= 0)
+
+    if kept(0.0):
+        return 0.0, 0.0
+    lowest = top * _LOWEST
+    price = float(prices[part]) or top / 10
+    step = width
+    if kept(price):
+        high, low = price, price * np.exp(-step)
+        while low > lowest and kept(low):
+            step *= 2
+            high, low = low, low * np.exp(-step)
+    else:
+        low, high = price, price * np.exp(step)
+        while high < top and not kept(high):
+            step *= 2
+            low, high = high, high * np.exp(step)
+    while np.log(high / low) > finer:
+        middle = float(np.sqrt(high * low))
+        high, low = (middle, low) if kept(middle) else (high, middle)
+    return float(high), float(low)
 
 
 def _at(problem: _Problem, prices: NDArray[np.float64], core: bool = False) -> Allocation:

@@ -106,7 +106,7 @@ def test_every_module_with_a_kernel_is_in_the_digest() -> None:
             re.M,
         )
     }
-    digested = {source for package in KERNEL_PACKAGES for source in (ROOT / package).glob("*.py")}
+    digested = {source for package in KERNEL_PACKAGES for source in (ROOT / package).rglob("*.py")}
     assert len(compiling) > 8
     assert compiling <= digested
 

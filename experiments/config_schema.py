@@ -24,7 +24,7 @@ from agents.errors import InputError
 from agents.network import NetworkParameters
 from agents.population import MembershipParameters, PopulationParameters
 from agents.response import ResponseParameters
-from envs.constraints import ConstraintParameters
+from envs.constraints.parameters import ConstraintParameters
 from experiments.config_messages import suggestion, unknown_choice
 from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters

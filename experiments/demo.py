@@ -13,7 +13,7 @@ import numpy as np
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
 from agents.rng import derive_seed
-from envs.constraints import blocking, limits_record
+from envs.constraints.masks import blocking, limits_record
 from envs.decision import GovernedPolicy
 from envs.features import observe
 from envs.offers import OfferTask
@@ -280,7 +280,10 @@ class _Job:
         folder.mkdir()
         with self._stage("Export and verify the bundle"):
             mask = blocking(
-                pool.account, pool.profile, world.table, limits_record(config.constraints)
+                pool.account,
+                pool.profile,
+                world.table,
+                limits_record(config.constraints, world.table.categories),
             )
             week = int(pool.state["week"][0])
             write_bundle(
@@ -314,11 +317,18 @@ class _Job:
         customers = draw_customers(config, posterior, "population", n)
         decider = GovernedPolicy(Triggers(), config.constraints, n)
         market = LoyaltyMarket(world, customers, derive_seed(config.seed, "plan"), decider=decider)
-        limits = limits_record(config.constraints)
+        limits = limits_record(config.constraints, world.table.categories)
         rows, masks = [], []
         for _ in range(_PARITY_ROWS // n):
             market.advance(4)
-            rows.append(observe(customers.profile, market.week, market.engine.rules))
+            rows.append(
+                observe(
+                    customers.profile,
+                    market.week,
+                    market.engine.rules,
+                    allowed=config.constraints.features,
+                )
+            )
             masks.append(blocking(customers.account, customers.profile, world.table, limits) == 0)
         return np.concatenate(rows), np.concatenate(masks)
 

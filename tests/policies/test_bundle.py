@@ -11,7 +11,9 @@ from sb3_contrib import MaskablePPO
 
 from agents.errors import InputError
 from agents.population import GROCERY, filter_from
-from envs.constraints import ConstraintParameters, ContactCap, OfferBudget, blocking, limits_record
+from envs.constraints.approval import approve
+from envs.constraints.masks import blocking, limits_record
+from envs.constraints.parameters import ConstraintParameters, ContactCap, OfferBudget
 from envs.decision import GovernedPolicy
 from envs.features import CENTRE, N_FEATURES, SCALE, observe
 from envs.offers import OfferTask
@@ -66,8 +68,9 @@ def bundle(model, world, pool, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle")
     mask = blocking(pool.account, pool.profile, world.table, limits_record(CONSTRAINTS)) == 0
     write_bundle(
-        folder, model, world, CONSTRAINTS, pool.profile[:64], 30, mask[:64], {"seed": 0}, "# card"
-    )
+        folder, model, world, CONSTRAINTS, pool.profile[:64], 30, mask[:64], {"seed": 0}, "# card",
+        approve(CONSTRAINTS, "A. Tester", "2026-01-01"),
+    )  # fmt: skip
     return folder
 
 

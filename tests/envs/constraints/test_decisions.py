@@ -93,7 +93,7 @@ def test_every_refusal_names_what_bound_it(world, population):
     customers.account["consent"][100:150] = 0
     table = world.table
     blocked = blocking(customers.account, customers.profile, table, limits_record(LIMITED))
-    score = np.ones((400, table.n))
+    score = np.broadcast_to(1.0 + table.commitment, (400, table.n))
     ids = customers.traits["id"]
     decision = decide(score, blocked, table, 1000, ids, week=0)
     assert (decision.binding[:50] == Constraint.ACCOUNT_CLOSED).all()

@@ -126,7 +126,31 @@ def _allocated(
     week: int,
 ) -> tuple[Allocation, NDArray[np.uint8]]:
     """The allocation, and the constraint whose budget refused what was wanted, shape (n,)."""
-    exposure = Budget(rooms.discount_exposure, discounts(table))
+    kind = discounts(table)
+    exposure = Budget(rooms.discount_exposure, kind)
+    barred = np.zeros(table.n, np.bool_)
+    if exposure.room is not None:
+        barred = kind & (table.commitment > exposure.room)
+    # An action dearer than all the room needs no price to be refused, which is dear to find.
+    found, refused_by = _within_budgets(
+        score, allowed & ~barred, table, rooms, exposure, customer_id, week
+    )
+    if barred.any():
+        best = np.where(allowed & (score > 0), score, 0.0).argmax(axis=1).astype(np.int16)
+        found = replace(found, wanted=np.where(barred[best], best, found.wanted))
+        refused_by[barred[best]] = Constraint.DISCOUNT_EXPOSURE
+    return found, refused_by
+
+
+def _within_budgets(
+    score: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    table: ActionTable,
+    rooms: Rooms,
+    exposure: Budget,
+    customer_id: NDArray[np.uint64],
+    week: int,
+) -> tuple[Allocation, NDArray[np.uint8]]:
     if rooms.tail is None:
         budgets = (Budget(rooms.offer_budget), exposure)
         codes = (Constraint.NONE, Constraint.OFFER_BUDGET, Constraint.DISCOUNT_EXPOSURE)
@@ -134,8 +158,6 @@ def _allocated(
         return found, np.array(codes, np.uint8)[found.bound_by]
     first = allocate_in_tail(score, table.commitment, allowed, rooms.tail, customer_id, week)
     refused_by = np.where(first.bound_by > 0, Constraint.OFFER_BUDGET, 0).astype(np.uint8)
-    if exposure.room is None:
-        return first, refused_by
     # Only what a customer was granted already may still go, so that the first budget stays kept.
     granted = np.zeros_like(allowed)
     granted[np.arange(len(granted)), first.action] = True

@@ -128,10 +128,11 @@ def bench_constraints(
     peak: dict[str, float] = {}
     bound: dict[str, int] = {}
     budget_use = 0.0
+    attacked_limits = limits()
     for name in options("world"):
         world, fresh = cohort(name, size.customers)
         force_worst_case(fresh)
-        for kind, constraints in limits().items():
+        for kind, constraints in attacked_limits.items():
             for adversary in ADVERSARIES:
                 customers = fresh.take(np.arange(fresh.n))
                 ledger, market = attack(world, customers, adversary, constraints, size.weeks)
@@ -156,7 +157,7 @@ def bench_constraints(
         "bound": bound,
         "worlds": list(options("world")),
         "policies": list(ADVERSARIES),
-        "limits": list(limits()),
+        "limits": list(attacked_limits),
         "mutations": mutations(size),
         "seconds": round(attacked, 1),
         "seconds_in_all": round(time.perf_counter() - begun, 1),

@@ -17,6 +17,8 @@ from envs.constraints.masks import blocking, limits_record
 from envs.decision import GovernedPolicy
 from envs.features import observe
 from envs.offers import OfferTask
+from experiments.approvals import approval_facts, approval_of
+from experiments.budget_modes import budget_modes, budget_modes_steps
 from experiments.config import DemoConfig
 from experiments.console import Progress, print_summary
 from experiments.evaluation import evaluate, evaluation_steps
@@ -64,6 +66,7 @@ class _Job:
         self.path = path
         self.final = final
         self.progress = progress
+        self.approval = approval_of(config.constraints, config.approvals)
 
     def _stage(
         self, title: str, total: int | None = None
@@ -80,6 +83,7 @@ class _Job:
         training = self._train(posterior)
         scorer, parity = self._export(posterior, training)
         rows = self._evaluate(posterior, scorer)
+        modes = self._modes(posterior, scorer)
         self._write_card(rows, log)
         scored = self._score(scorer, log)
         config = self.config
@@ -115,7 +119,9 @@ class _Job:
                 else f"{cap.contacts} contacts in {cap.weeks} weeks",
                 "consent": config.constraints.consent,
                 "vulnerable": config.constraints.vulnerable,
+                "approval": approval_facts(self.approval, config.constraints),
             },
+            "budget_modes": modes,
             "training": training["facts"],
             "evaluation": {
                 "customers": config.evaluate.customers,
@@ -302,8 +308,10 @@ class _Job:
                     "data": config.data.source,
                 },
                 "The model card is written after the evaluation.\n",
+                self.approval,
             )
-            scorer = Scorer(folder)
+            # An experiment's limits may be looked at here; `loyaltylab score` refuses them.
+            scorer = Scorer(folder, experiment=self.approval is None)
             rows, masks = self._parity_rows(posterior, world)
             parity = compare(model, scorer.bundle.session, rows, masks)
         if parity.largest_gap > TOLERANCE:  # closer scores than that are ties
@@ -338,6 +346,14 @@ class _Job:
         learned = OnnxPolicy("maskable_ppo", scorer.bundle)
         with self._stage("Evaluate the policies", evaluation_steps(self.config)) as tick:
             return evaluate(self.config, posterior, learned, tick)
+
+    def _modes(self, posterior: Posterior, scorer: Any) -> list[dict[str, Any]]:
+        from policies.scoring.scorer import OnnxPolicy
+
+        learned = OnnxPolicy("maskable_ppo", scorer.bundle)
+        steps = budget_modes_steps(self.config)
+        with self._stage("Compare the modes of the budget", max(steps, 1)) as tick:
+            return budget_modes(self.config, posterior, learned, tick)
 
     def _write_card(self, rows: list[dict[str, Any]], log: TransactionLog) -> None:
         from policies.export.bundle import replace_model_card

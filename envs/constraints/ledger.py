@@ -99,6 +99,8 @@ class ViolationLedger:
     peak_reserved_share
         Largest share of the weekly limit ever reserved (open and new offers), as the budget's mode
         counts it.
+    committed
+        The most that open and new offers could cost, week by week, minor units.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class ViolationLedger:
         self.n = n
         self.weeks = self.reserved = self.settled = 0
         self.peak_reserved_share = 0.0
+        self.committed: list[int] = []
         self.entries = _entries(parameters, n)
         self._diary = ContactDiary(n)
         self._books = TrailingBooks(profile)
@@ -214,10 +217,11 @@ class ViolationLedger:
         budget = self.parameters.offer_budget
         weekly, total = budget.weekly_limit(self.n), budget.total_limit(self.n)
         new = int(self.table.commitment[actions].sum())
+        reserved: float = int(account["commitment"].sum(dtype=np.int64)) + new
         self.reserved += new
+        self.committed.append(int(reserved))
         if weekly is None:
             return
-        reserved: float = int(account["commitment"].sum(dtype=np.int64)) + new
         slip = 0.0
         if budget.mode == "tail":
             reserved = tail_reservation(actions, account, profile, self.table, budget.delta)

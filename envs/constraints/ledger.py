@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.records import WEEKS_PER_QUARTER
+from agents.records import KINDS, WEEKS_PER_QUARTER
 from envs.constraints.budgets import TrailingBooks, discounts
 from envs.constraints.checks import ContactDiary, Contacted, open_discounts, tail_reservation
 from envs.constraints.fairness import FairnessBooks
@@ -121,7 +121,6 @@ class ViolationLedger:
         self._books = TrailingBooks(profile)
         self._fairness = FairnessBooks(n)
         self._discounts = discounts(table)
-        self._alarmed = False
 
     # -------------------------------------------------------------------------- decisions
 
@@ -208,7 +207,7 @@ class ViolationLedger:
         entry.use(liability / MICRO / limit if limit > 0 else float(liability > 0))
         sounds = liability / MICRO > limit
         entry.breaches += sounds
-        points = contacted.offer["kind"] == 1
+        points = contacted.offer["kind"] == KINDS.index("points")
         self._count(entry.name, points & (sounds and alarm.stops_bonus_points), 1)
 
     def _check_offer_budget(
@@ -233,9 +232,9 @@ class ViolationLedger:
         broken = reserved > weekly + slip
         if total is not None:
             broken = broken or self.settled + reserved > total + slip
+        # Weeks of mode tail are counted where they settle.
         if budget.mode == "tail":
-            broken = broken and new > 0
-            self._count("offer_budget", broken, 0)
+            self._count("offer_budget", broken and new > 0, 0)
         else:
             self._count("offer_budget", broken, 1)
 

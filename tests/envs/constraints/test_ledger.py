@@ -30,7 +30,7 @@ EVERYTHING = ConstraintParameters(
     OfferBudget(30.0),
     ContactCap(2, 6),
     discount_exposure=DiscountExposure(0.01),
-    liability_alarm=LiabilityAlarm(0.02, stops_bonus_points=True),
+    liability_alarm=LiabilityAlarm(1e-4, stops_bonus_points=True),
     quiet_weeks=1,
     by_channel={"push": ChannelLimits(ContactCap(1, 8))},
     price_spread=PriceSpread(0.12),

@@ -1,6 +1,5 @@
 """The violation ledger: use, slack and violations of every constraint, from its own books."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,75 +8,12 @@ from numpy.typing import NDArray
 from agents.records import KINDS, WEEKS_PER_QUARTER
 from envs.constraints.budgets import TrailingBooks, discounts
 from envs.constraints.checks import ContactDiary, Contacted, open_discounts, tail_reservation
+from envs.constraints.entries import Entry, entries_of, fairness_entry_row, of_channel, paces
 from envs.constraints.fairness import FairnessBooks
-from envs.constraints.names import EXPECTED, NATURE, Constraint
-from envs.constraints.parameters import ConstraintParameters, ContactCap
+from envs.constraints.names import NATURE, Constraint
+from envs.constraints.parameters import ConstraintParameters
 from sim.ledger import MICRO
 from sim.offers import ActionTable
-
-
-@dataclass
-class Entry:
-    """What the ledger knows of one constraint.
-
-    Attributes
-    ----------
-    name, kind, scope, limit
-        Which one, and its limit in words.
-    violations
-        Times a hard constraint was found broken; must be 0.
-    breaches
-        Weeks, or runs, in which an expected constraint was not met.
-    checked
-        What was looked at: ``unit``, contacts or weeks.
-    peak, mean
-        Use as a share of the limit; None where a limit has no amount.
-    bound
-        Decisions it refused.
-    """
-
-    name: str
-    kind: str
-    scope: str
-    limit: str
-    unit: str = "contacts"
-    violations: int = 0
-    breaches: int = 0
-    checked: int = 0
-    peak: float | None = None
-    bound: int = 0
-    tolerated: float | None = None
-    _uses: list[float] = field(default_factory=list)
-
-    def use(self, share: float) -> None:
-        """Note how much of the limit was used."""
-        self._uses.append(share)
-        self.peak = share if self.peak is None else max(self.peak, share)
-
-    @property
-    def mean(self) -> float | None:
-        """Mean use."""
-        return sum(self._uses) / len(self._uses) if self._uses else None
-
-    def row(self) -> dict[str, Any]:
-        """As JSON; ``slack`` is 1 - peak use, ``breach_rate`` stands beside ``tolerated``."""
-        expected = self.kind == EXPECTED
-        return {
-            "constraint": self.name,
-            "kind": self.kind,
-            "scope": self.scope,
-            "limit": self.limit,
-            "use_peak": self.peak,
-            "use_mean": self.mean,
-            "slack": None if self.peak is None else 1 - self.peak,
-            "violations": self.violations,
-            "breaches": self.breaches if expected else None,
-            "breach_rate": self.breaches / self.checked if expected and self.checked else None,
-            "tolerated_rate": self.tolerated,
-            "checked": self.checked,
-            "unit": self.unit,
-            "bound": self.bound,
-        }
 
 
 class ViolationLedger:
@@ -116,7 +52,7 @@ class ViolationLedger:
         self.weeks = self.reserved = self.settled = 0
         self.peak_reserved_share = 0.0
         self.committed: list[int] = []
-        self.entries = _entries(parameters, n)
+        self.entries = entries_of(parameters, n)
         self._diary = ContactDiary(n)
         self._books = TrailingBooks(profile)
         self._fairness = FairnessBooks(n)
@@ -188,14 +124,14 @@ class ViolationLedger:
     def _check_pacing(self, contacted: Contacted) -> None:
         self._diary.write(contacted)
         number = len(contacted.rows)
-        for channel, cap, quiet in _paces(self.parameters):
+        for channel, cap, quiet in paces(self.parameters):
             if cap is not None:
-                name = _of_channel("contact_cap", channel)
+                name = of_channel("contact_cap", channel)
                 broken, most = self._diary.over_cap(contacted, cap, channel)
                 self._count(name, broken, number)
                 self.entries[name].use(most / cap.contacts if cap.contacts else float(most))
             if quiet > 0:
-                name = _of_channel("quiet_weeks", channel)
+                name = of_channel("quiet_weeks", channel)
                 self._count(name, self._diary.too_soon(contacted, quiet, channel), number)
 
     def _check_liability(self, contacted: Contacted, liability: int) -> None:
@@ -287,87 +223,5 @@ class ViolationLedger:
         rows = [entry.row() for entry in self.entries.values()]
         figures = self.fairness()
         if figures is not None:
-            rows.append(_fairness_row(figures, self.parameters))
+            rows.append(fairness_entry_row(figures, self.parameters))
         return rows
-
-
-def _fairness_row(figures: dict[str, Any], parameters: ConstraintParameters) -> dict[str, Any]:
-    assert parameters.fairness is not None
-    limit = f"ratio at least {parameters.fairness.least_ratio:g}"
-    if parameters.fairness.largest_difference is not None:
-        limit += f", difference at most {parameters.fairness.largest_difference:g}"
-    entry = Entry("fairness", EXPECTED, "groups", limit, "runs", checked=1)
-    entry.breaches = 0 if figures["kept"] else 1
-    if figures["offer_rate_ratio"] is not None:
-        least = min(figures["offer_rate_ratio"], figures["value_ratio"])
-        entry.use((1 - least) / max(1 - parameters.fairness.least_ratio, 1e-9))
-    return entry.row() | {"figures": figures}
-
-
-def _of_channel(name: str, channel: str | None) -> str:
-    return name if channel is None else f"{name}/{channel}"
-
-
-def _paces(
-    parameters: ConstraintParameters,
-) -> list[tuple[str | None, ContactCap | None, int]]:
-    """(channel, cap, quiet weeks); the channel of limits over all of them is None."""
-    own = [(name, one.contact_cap, one.quiet_weeks) for name, one in parameters.by_channel.items()]
-    return [(None, parameters.contact_cap, parameters.quiet_weeks), *own]
-
-
-def _entries(parameters: ConstraintParameters, n: int) -> dict[str, Entry]:
-    """An empty entry for each constraint that has a limit."""
-    limits: dict[Constraint, str] = {
-        Constraint.ACCOUNT_CLOSED: "none contacted",
-        Constraint.NOT_ENROLLED: "none contacted",
-        Constraint.OPT_OUT: "none contacted",
-        Constraint.OFFER_OPEN: "one offer at a time",
-    }
-    if parameters.consent:
-        limits[Constraint.CONSENT] = "none contacted without"
-    if parameters.vulnerable:
-        limits[Constraint.VULNERABLE] = "no pressure, no discount on rising spend"
-    found = {code.name.lower(): _entry(code, words) for code, words in limits.items()}
-    for channel, cap, quiet in _paces(parameters):
-        scope = "customer" if channel is None else "channel"
-        for code, words in (
-            (Constraint.CONTACT_CAP, cap and f"{cap.contacts} in {cap.weeks} weeks"),
-            (Constraint.QUIET_WEEKS, quiet and f"{quiet} after a contact"),
-        ):
-            if words:
-                name = _of_channel(code.name.lower(), channel)
-                found[name] = Entry(name, NATURE[code].kind, scope, str(words))
-    for entry in _firm_entries(parameters, n):
-        found[entry.name] = entry
-    return found
-
-
-def _firm_entries(parameters: ConstraintParameters, n: int) -> list[Entry]:
-    found = []
-    spread, exposure = parameters.price_spread, parameters.discount_exposure
-    alarm, budget = parameters.liability_alarm, parameters.offer_budget
-    if spread is not None:
-        words = [f"{spread.overall:.0%} off"]
-        words += [f"{share:.0%} off {name}" for name, share in spread.by_category.items()]
-        found.append(_entry(Constraint.PRICE_SPREAD, ", ".join(words)))
-    if alarm is not None:
-        words_ = f"{alarm.share:.0%} of {alarm.weeks} weeks' revenue"
-        found.append(_entry(Constraint.LIABILITY_ALARM, words_, "weeks"))
-    weekly, total = budget.weekly_limit(n), budget.total_limit(n)
-    if weekly is not None:
-        words_ = f"{weekly / 100:,.2f} a week"
-        words_ += "" if total is None else f", {total / 100:,.2f} in all"
-        entry = _entry(Constraint.OFFER_BUDGET, words_, "weeks")
-        if budget.mode == "tail":
-            entry.kind, entry.tolerated = EXPECTED, budget.delta
-            entry.limit += f" but for {budget.delta:.1%}"
-        found.append(entry)
-    if exposure is not None:
-        words_ = f"{exposure.share:.1%} of 13 weeks' revenue"
-        found.append(_entry(Constraint.DISCOUNT_EXPOSURE, words_, "weeks"))
-    return found
-
-
-def _entry(constraint: Constraint, limit: str, unit: str = "contacts") -> Entry:
-    return Entry(constraint.name.lower(), *NATURE[constraint], limit, unit)

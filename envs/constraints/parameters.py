@@ -8,6 +8,7 @@ from typing import Any, Literal
 from agents.ranges import check_range
 from agents.records import CHANNELS, CONTACT_WEEKS, WEEKS_PER_QUARTER
 from envs.features import FEATURE_NAMES
+from sim.goalposts import Goalposts
 
 
 @dataclass(frozen=True)
@@ -148,30 +149,6 @@ class Fairness:
         if self.largest_difference is not None:
             check_range("fairness.largest_difference", self.largest_difference, 0.0, 1.0)
         check_range("fairness.minimum", self.minimum, 1, 10**9)
-
-
-@dataclass(frozen=True)
-class Goalposts:
-    """How a programme may change: announced, and no goal moved away from who is close to it.
-
-    Parameters
-    ----------
-    notice_weeks
-        Between the announcement of a change and its start.
-    close_share
-        Whoever lacks at most this share of a threshold keeps the old one.
-    grandfathering_weeks
-        For which benefits already earned last.
-    """
-
-    notice_weeks: int = 13
-    close_share: float = 0.2
-    grandfathering_weeks: int = 52
-
-    def __post_init__(self) -> None:
-        check_range("goalposts.notice_weeks", self.notice_weeks, 0, 520)
-        check_range("goalposts.close_share", self.close_share, 0.0, 1.0)
-        check_range("goalposts.grandfathering_weeks", self.grandfathering_weeks, 0, 520)
 
 
 @dataclass(frozen=True)

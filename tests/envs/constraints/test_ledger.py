@@ -16,13 +16,13 @@ from envs.constraints.parameters import (
     ContactCap,
     DiscountExposure,
     Fairness,
-    Goalposts,
     LiabilityAlarm,
     OfferBudget,
     PriceSpread,
 )
 from envs.decision import GovernedPolicy
 from envs.features import CENTRE, FEATURE_NAMES, observe
+from sim.goalposts import Goalposts
 from sim.ledger import MICRO
 from sim.market import LoyaltyMarket
 

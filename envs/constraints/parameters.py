@@ -182,7 +182,7 @@ class ConstraintParameters:
     by_channel: dict[str, ChannelLimits] = field(default_factory=dict)
     price_spread: PriceSpread | None = None
     fairness: Fairness | None = None
-    goalposts: Goalposts = Goalposts()
+    goalposts: Goalposts = field(default_factory=Goalposts)
     features: tuple[str, ...] | None = None
     approval: Literal["required", "experiment"] = "required"
     name: str = "unnamed"

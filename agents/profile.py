@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from agents.compiled import kernel
 from agents.elementary import exp, log
 from agents.ranges import check_range
-from agents.records import MAX_WEEK_PURCHASES, SECONDS_PER_WEEK, Field, record_dtype
+from agents.records import (
+    MAX_WEEK_PURCHASES,
+    N_CHANNELS,
+    SECONDS_PER_WEEK,
+    Field,
+    record_dtype,
+)
 
 
 class EventKind(IntEnum):
@@ -48,7 +54,7 @@ class PointsReason(IntEnum):
     RENEW, SURVEY,
 ) = (int(kind) for kind in EventKind)  # fmt: skip
 LAST_USE = 1  # in the channel of REDEEM_OFFER: no use is left
-_OFFER_ENDED, _RENEWED = 1, 2  # bits of week_flags
+_OFFER_ENDED, _RENEWED, _FIRST_BASKET, _CLOSED = 1, 2, 4, 8  # bits of flags
 EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 
 _FAST_KEEP = math.exp(-1.0 / 4.0)
@@ -117,7 +123,7 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
     elif kind == QUALIFY:
         profile.qualifying += amount
     elif kind == CONTACT:
-        profile.contacts |= np.uint32(1)
+        profile.contacts[channel] |= np.uint16(1)
         profile.messages[channel] += 1
         profile.sent[code] += 1
         profile.offer_weeks_left = amount
@@ -126,16 +132,16 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
     elif kind == REDEEM_OFFER:
         profile.redeemed[code] += 1
         if channel == LAST_USE:
-            profile.week_flags |= _OFFER_ENDED
+            profile.flags |= _OFFER_ENDED
     elif kind == TIER:
         profile.tier = code
     elif kind == OPT_OUT:
         profile.opted_out |= 1 << channel
     elif kind == CLOSE_ACCOUNT:
-        profile.closed = 1
+        profile.flags |= _CLOSED
     elif kind == RENEW:
         profile.renewals += 1
-        profile.week_flags |= _RENEWED
+        profile.flags |= _RENEWED
         profile.week_revenue += amount
     elif kind == SURVEY:
         if code == 0:
@@ -148,7 +154,7 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         profile.revenue += amount
         profile.week_revenue += amount
         if amount > 0:
-            profile.first_basket = 1
+            profile.flags |= _FIRST_BASKET
         if code > 0:
             profile.categories[code - 1] += 1
 
@@ -254,13 +260,14 @@ def close_profile(profile, odds, count, exposure, age):  # type: ignore[no-untyp
     )
     profile.week_purchases = 0
     profile.week_revenue = 0
-    if profile.week_flags & _RENEWED:  # whoever pays at the end of a week is there
+    if profile.flags & _RENEWED:  # whoever pays at the end of a week is there
         profile.dead_odds = 0.0
-    if (profile.week_flags & _OFFER_ENDED) or profile.closed:
+    if profile.flags & (_OFFER_ENDED | _CLOSED):
         profile.offer_weeks_left = 0
-    profile.week_flags = 0
+    profile.flags &= _FIRST_BASKET | _CLOSED
     profile.offer_weeks_left -= profile.offer_weeks_left > 0
-    profile.contacts = np.uint32(profile.contacts << np.uint32(1))
+    for channel in range(N_CHANNELS):
+        profile.contacts[channel] = np.uint16(profile.contacts[channel] << 1)
 
 
 Prior = namedtuple("Prior", ("rate_shape", "rate_rate", "dropout_shape", "dropout_rate", "keep"))
@@ -337,9 +344,29 @@ def week_close(profile, parameters, week, exposure):  # type: ignore[no-untyped-
 
 
 @kernel
+def contact_history(profile):  # type: ignore[no-untyped-def]
+    """Weeks with a contact by whatever channel, as bits; bit 0 is the running week."""
+    history = np.uint16(0)
+    for channel in range(N_CHANNELS):
+        history |= profile.contacts[channel]
+    return history
+
+
+@kernel
+def weeks_contacted(history, weeks):  # type: ignore[no-untyped-def]
+    """How many of the ``weeks`` closed weeks before this one have their bit set."""
+    bits = (np.int64(history) >> 1) & ((np.int64(1) << np.int64(weeks)) - 1)
+    total = 0
+    while bits:
+        bits &= bits - 1
+        total += 1
+    return total
+
+
+@kernel
 def p_alive(profile):  # type: ignore[no-untyped-def]
     """Posterior probability that the customer has not silently left."""
-    if profile.closed:
+    if profile.flags & _CLOSED:
         return 0.0
     return 1.0 / (1.0 + profile.dead_odds)
 
@@ -355,7 +382,8 @@ def expected_rate(profile, parameters):  # type: ignore[no-untyped-def]
 @kernel
 def expected_basket(profile, parameters):  # type: ignore[no-untyped-def]
     """Shrunk mean basket in minor units."""
-    weight = parameters.spend_prior_baskets + (profile.repeats + profile.first_basket)
+    first = (profile.flags & _FIRST_BASKET) > 0
+    weight = parameters.spend_prior_baskets + (profile.repeats + first)
     if weight <= 0.0:
         return parameters.spend_prior_mean
     return (parameters.spend_prior_baskets * parameters.spend_prior_mean + profile.revenue) / weight

@@ -22,6 +22,7 @@ SECONDS_PER_WEEK = 604_800
 # Weeks of a run, counted from week 0: PROFILE holds times in seconds as 32 bits.
 MAX_WEEKS = (2**31 - 1) // SECONDS_PER_WEEK
 WEEKS_PER_QUARTER = 13
+CONTACT_WEEKS = 16  # that PROFILE remembers of each channel, the running week among them
 PENDING_SLOTS = 4
 LOT_SLOTS = 6
 QUALIFYING_SLOTS = 4
@@ -129,7 +130,7 @@ PROFILE_FIELDS = (
     Field("purchases_fast", "f4", (), "1/week", "moving average of purchases, about 4 weeks"),
     Field("revenue_fast", "f4", (), "minor units/week", "moving average of revenue, 4 weeks"),
     Field("revenue_slow", "f4", (), "minor units/week", "moving average of revenue, 26 weeks"),
-    Field("contacts", "u4", (), "bits", "weeks with a contact, bit 0 = this week"),
+    Field("contacts", "u2", (N_CHANNELS,), "bits", "weeks with a contact, bit 0 = this week"),
     Field("week_purchases", "u2", (), "purchases", "since the last week close, saturating"),
     Field("sent", "u2", (N_KINDS,), "offers", "offers sent by kind"),
     Field("redeemed", "u2", (N_KINDS,), "offers", "offers redeemed by kind"),
@@ -140,11 +141,16 @@ PROFILE_FIELDS = (
     Field("nps", "u1", (), "", "last answer to the recommendation question + 1, 0 = none"),
     Field("csat", "u1", (), "", "last answer to the satisfaction question, 0 = none"),
     Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),
-    Field("week_flags", "u1", (), "bits", "this week: offer used up, subscription paid"),
+    Field(
+        "flags",
+        "u1",
+        (),
+        "bits",
+        "1 offer used up, 2 subscription paid, both this week; "
+        "4 joined with a basket, which is no repeat purchase; 8 account closed",
+    ),
     Field("tier", "u1", (), "", "tier"),
     Field("opted_out", "u1", (), "bits", "channels opted out of, bit = index into CHANNELS"),
-    Field("first_basket", "u1", (), "flag", "joined with a basket, which is no repeat purchase"),
-    Field("closed", "u1", (), "flag", "account closed"),
 )
 
 OUTCOME_FIELDS = (

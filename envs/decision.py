@@ -1,19 +1,19 @@
 """From a policy's scores to this week's actions: the one path of every run and of scoring."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.allocation.knapsack import allocate
-from envs.constraints import (
-    Constraint,
-    ConstraintAudit,
-    ConstraintParameters,
-    blocking,
-    limits_record,
-)
+from envs.allocation.knapsack import Allocation
+from envs.allocation.several import Budget, allocate_within
+from envs.constraints.budgets import FirmBudgets, Rooms, discounts
+from envs.constraints.ledger import ViolationLedger
+from envs.constraints.masks import blocking, limits_record
+from envs.constraints.names import EVERY_CONSTRAINT, Constraint
+from envs.constraints.parameters import ConstraintParameters
+from envs.constraints.tail import allocate_in_tail
 from envs.features import observe
 from sim.market import FirmView
 from sim.offers import ActionTable
@@ -78,11 +78,11 @@ def decide(
     score: NDArray[np.float64],
     blocked: NDArray[np.uint8],
     table: ActionTable,
-    budget: int | None,
+    rooms: Rooms | int | None,
     customer_id: NDArray[np.uint64],
     week: int,
 ) -> Decision:
-    """Allocate within masks and budget, and say what bound each proposal.
+    """Allocate within masks and budgets, and say what bound each proposal.
 
     Parameters
     ----------
@@ -90,15 +90,21 @@ def decide(
         Shape (n, A); see ``Policy.propose``.
     blocked
         Constraint blocking each action, shape (n, A), 0 = allowed.
-    budget
-        Newly reservable commitment in minor units, None = no limit.
+    rooms
+        What may be newly committed, in minor units; a number is that of the offer budget alone,
+        None = no limit.
     """
-    allocation = allocate(score, table.commitment, blocked == 0, budget, customer_id, week)
+    if not isinstance(rooms, Rooms):
+        rooms = Rooms(rooms)
+    allocation, refused_by = _allocated(score, blocked == 0, table, rooms, customer_id, week)
     wish = np.array(score, dtype=np.float64, copy=True)
     wish[:, 0] = 0.0
     proposed = wish.argmax(axis=1).astype(np.int16)
     binding = blocked[np.arange(proposed.size), proposed].copy()
-    binding[(proposed != allocation.action) & (binding == 0)] = Constraint.OFFER_BUDGET
+    # Among allowed actions of equal score the allocation has its own first choice.
+    proposed = np.where(binding == 0, allocation.wanted, proposed)
+    refused = (proposed != allocation.action) & (binding == 0)
+    binding[refused] = refused_by[refused]
     offer = table.actions["offer"]
     binding[offer[proposed] == offer[allocation.action]] = Constraint.NONE
     return Decision(
@@ -106,9 +112,59 @@ def decide(
         allocation.action,
         binding,
         allocation.shadow_price,
-        allocation.committed,
+        int(table.commitment[allocation.action].sum()),
         int(table.commitment[allocation.wanted].sum()),
     )
+
+
+def _allocated(
+    score: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    table: ActionTable,
+    rooms: Rooms,
+    customer_id: NDArray[np.uint64],
+    week: int,
+) -> tuple[Allocation, NDArray[np.uint8]]:
+    """The allocation, and the constraint whose budget refused what was wanted, shape (n,)."""
+    kind = discounts(table)
+    exposure = Budget(rooms.discount_exposure, kind)
+    barred = np.zeros(table.n, np.bool_)
+    if exposure.room is not None:
+        barred = kind & (table.commitment > exposure.room)
+    # An action dearer than all the room needs no price to be refused, which is dear to find.
+    found, refused_by = _within_budgets(
+        score, allowed & ~barred, table, rooms, exposure, customer_id, week
+    )
+    if barred.any():
+        best = np.where(allowed & (score > 0), score, 0.0).argmax(axis=1).astype(np.int16)
+        found = replace(found, wanted=np.where(barred[best], best, found.wanted))
+        refused_by[barred[best]] = Constraint.DISCOUNT_EXPOSURE
+    return found, refused_by
+
+
+def _within_budgets(
+    score: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    table: ActionTable,
+    rooms: Rooms,
+    exposure: Budget,
+    customer_id: NDArray[np.uint64],
+    week: int,
+) -> tuple[Allocation, NDArray[np.uint8]]:
+    if rooms.tail is None:
+        budgets = (Budget(rooms.offer_budget), exposure)
+        codes = (Constraint.NONE, Constraint.OFFER_BUDGET, Constraint.DISCOUNT_EXPOSURE)
+        found = allocate_within(score, table.commitment, allowed, budgets, customer_id, week)
+        return found, np.array(codes, np.uint8)[found.bound_by]
+    first = allocate_in_tail(score, table.commitment, allowed, rooms.tail, customer_id, week)
+    refused_by = np.where(first.bound_by > 0, Constraint.OFFER_BUDGET, 0).astype(np.uint8)
+    # Only what a customer was granted already may still go, so that the first budget stays kept.
+    granted = np.zeros_like(allowed)
+    granted[np.arange(len(granted)), first.action] = True
+    granted[:, 0] = True
+    second = allocate_within(score, table.commitment, granted, [exposure], customer_id, week)
+    refused_by[second.bound_by > 0] = Constraint.DISCOUNT_EXPOSURE
+    return replace(second, wanted=first.wanted, shadow_price=first.shadow_price), refused_by
 
 
 class GovernedPolicy:
@@ -122,63 +178,99 @@ class GovernedPolicy:
         Bind, whatever it proposes.
     n
         Customers in the market, for budget limits.
+    enforced
+        Bit set of the constraints that bind; less than all of them only where a check must see
+        that the ledger finds what a missing constraint lets through.
     """
 
-    def __init__(self, policy: Policy, constraints: ConstraintParameters, n: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        constraints: ConstraintParameters,
+        n: int,
+        enforced: int = EVERY_CONSTRAINT,
+    ) -> None:
         self.policy = policy
         self.constraints = constraints
         self.n = n
-        self.limits = limits_record(constraints)
+        self.enforced = enforced
         self.budget_refused = 0.0
         self.proposals = 0
         self.overrides = 0
-        self.audit: ConstraintAudit | None = None
-        self._settled = 0
+        self.audit: ViolationLedger | None = None
         self.last: Decision | None = None
 
-    def available(self, view: FirmView) -> int | None:
-        """Newly reservable commitment this week, minor units."""
-        ledger = view.ledger
-        return self.constraints.offer_budget.available(
-            self.n, ledger.open_commitment, ledger.settled
+    def _begin(self, view: FirmView) -> ViolationLedger:
+        self.limits = limits_record(self.constraints, view.table.categories, self.enforced)
+        self.budgets = FirmBudgets(
+            self.constraints, view.table, self.n, view.profile, self.enforced
         )
+        self.audit = ViolationLedger(self.constraints, view.table, self.n, view.profile)
+        self._booked = _Booked.of(view)
+        return self.audit
 
     def decide(self, view: FirmView) -> NDArray[np.integer]:
         """Actions of this week, shape (n,)."""
         if self.audit is None:
-            self.audit = ConstraintAudit(self.constraints, view.table, self.n)
+            audit = self._begin(view)
         else:
-            self._audit_week(self.audit, view)
-        available = self.available(view)
+            audit = self.audit
+            self._close_week(audit, view)
+        ledger = view.ledger
+        rooms = self.budgets.rooms(view.account, view.profile, ledger.settled)
+        self.limits["points_stopped"] = self.budgets.stops_points(ledger.liability)
         blocked = blocking(view.account, view.profile, view.table, self.limits)
         observation = observe(
             view.profile,
             view.week,
             view.rules,
-            self.constraints.offer_budget.free_share(self.n, available),
+            self.constraints.offer_budget.free_share(self.n, rooms.offer_budget),
             self.budget_refused,
+            self.constraints.features,
         )
         context = DecisionContext(view.week, view.customer_id, view.table)
         score = self.policy.propose(observation, blocked == 0, context)
-        decision = decide(score, blocked, view.table, available, view.customer_id, view.week)
+        decision = decide(score, blocked, view.table, rooms, view.customer_id, view.week)
         self.budget_refused = decision.budget_refused
         asked = decision.proposed > 0
         self.proposals += int(asked.sum())
         self.overrides += int((asked & (decision.proposed != decision.executed)).sum())
-        self.audit.decided(decision.executed, view.account, view.profile)
-        self._settled = view.ledger.settled
+        audit.decided(
+            decision.executed,
+            view.account,
+            view.profile,
+            decision.binding,
+            (blocked[:, 1:] == 0).any(axis=1),
+            ledger.liability,
+        )
         self.last = decision
         return decision.executed
 
     def finish(self, view: FirmView) -> None:
         """Audit what the last week settled."""
         if self.audit is not None:
-            self._audit_week(self.audit, view)
+            self._close_week(self.audit, view)
 
-    def _audit_week(self, audit: ConstraintAudit, view: FirmView) -> None:
-        audit.settled_week(view.ledger.settled - self._settled)
+    def _close_week(self, audit: ViolationLedger, view: FirmView) -> None:
+        now = _Booked.of(view)
+        settled, revenue, discounted = (b - a for a, b in zip(self._booked, now, strict=True))
+        self.budgets.books.close_week(revenue, discounted)
+        audit.settled_week(settled, revenue, discounted)
+        self._booked = now
 
     @property
     def override_rate(self) -> float:
         """Share of proposals so far that were not executed as proposed."""
         return self.overrides / max(self.proposals, 1)
+
+
+class _Booked(NamedTuple):
+    """Running totals of the firm's ledger, minor units."""
+
+    settled: int
+    revenue: int
+    discounts: int
+
+    @classmethod
+    def of(cls, view: FirmView) -> "_Booked":
+        return cls(view.ledger.settled, view.ledger.revenue, view.ledger.discounts)

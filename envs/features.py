@@ -13,7 +13,14 @@ from numba import prange
 from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
-from agents.profile import expected_basket, expected_rate, p_alive, residual_value
+from agents.profile import (
+    contact_history,
+    expected_basket,
+    expected_rate,
+    p_alive,
+    residual_value,
+    weeks_contacted,
+)
 from agents.records import CHANNELS, KINDS, N_CHANNELS, N_KINDS, SECONDS_PER_WEEK
 from sim.points import reward_progress
 from sim.scenario import WEEKS_PER_YEAR
@@ -52,7 +59,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("tier", "tier", 0, 6, 0.7, 0.8, "status"),
     Feature("next_tier_gap", "share", 0, 1, 0.4, 0.35, "share missing for the next tier"),
     Feature("contacts_4", "contacts", 0, 4, 0.5, 0.8, "contacts of the last 4 weeks"),
-    Feature("contacts_26", "contacts", 0, 26, 3, 4, "contacts of the last 26 weeks"),
+    Feature("contacts_13", "contacts", 0, 13, 1.5, 2, "contacts of the last 13 weeks"),
     *(
         Feature(f"open_rate_{c}", "probability", 0, 1, 0.35, 0.15, f"attention by {c}, shrunk")
         for c in CHANNELS
@@ -83,12 +90,21 @@ def column(name: str) -> int:
 
 
 @kernel
-def _bits(history, weeks):  # type: ignore[no-untyped-def]
-    """Contacts in the ``weeks`` closed weeks before this one (bit 0 is the running week)."""
-    total = 0
-    for week in range(1, weeks + 1):
-        total += (history >> week) & 1
-    return total
+def open_rate(profile, channel):  # type: ignore[no-untyped-def]
+    """Share of a channel's messages that were opened, shrunk; defined without any message."""
+    return (profile.opened[channel] + _OPEN_PRIOR * _OPEN_WEIGHT) / (
+        profile.messages[channel] + _OPEN_WEIGHT
+    )
+
+
+@kernel
+def redemption_rate(profile, kind):  # type: ignore[no-untyped-def]
+    """Uses of a kind of offer per offer sent, shrunk, at most 1; defined without any offer."""
+    return min(
+        1.0,
+        (profile.redeemed[kind] + _REDEEM_PRIOR * _REDEEM_WEIGHT)
+        / (profile.sent[kind] + _REDEEM_WEIGHT),
+    )
 
 
 @kernel
@@ -122,21 +138,15 @@ def observe_row(profile, week, rules, budget_left, budget_refused, out):  # type
             goal = float(programme.threshold[profile.tier + 1])
             out[15] = min(1.0, max(0.0, (goal - profile.qualifying) / goal))
     out[14] = profile.tier
-    history = np.int64(profile.contacts)
-    out[16] = _bits(history, 4)
-    out[17] = _bits(history, 26)
+    history = contact_history(profile)
+    out[16] = weeks_contacted(history, 4)
+    out[17] = weeks_contacted(history, 13)
     at = 18
     for channel in range(N_CHANNELS):
-        out[at] = (profile.opened[channel] + _OPEN_PRIOR * _OPEN_WEIGHT) / (
-            profile.messages[channel] + _OPEN_WEIGHT
-        )
+        out[at] = open_rate(profile, channel)
         at += 1
     for kind in range(N_KINDS):
-        out[at] = min(
-            1.0,
-            (profile.redeemed[kind] + _REDEEM_PRIOR * _REDEEM_WEIGHT)
-            / (profile.sent[kind] + _REDEEM_WEIGHT),
-        )
+        out[at] = redemption_rate(profile, kind)
         at += 1
     out[at] = profile.offer_weeks_left
     out[at + 1] = rules.calendar.log_rate[week % WEEKS_PER_YEAR]
@@ -158,6 +168,7 @@ def observe(
     rules: Rules,
     budget_left: float = 1.0,
     budget_refused: float = 0.0,
+    allowed: tuple[str, ...] | None = None,
 ) -> NDArray[np.float32]:
     """Observation of a cohort.
 
@@ -173,6 +184,9 @@ def observe(
         Share of this week's offer budget that is free; share of the commitment asked for last
         week that the budget refused. Shares, so that they mean the same in training, evaluation
         and serving, whatever the policy's scale of scores.
+    allowed
+        Names of the features that may be used, None: all. The others have their typical value
+        (``CENTRE``) for everybody, so that nothing can be learned from them.
 
     Returns
     -------
@@ -184,4 +198,7 @@ def observe(
         raise ValueError(f"{budget_left=}, {budget_refused=} must be finite")
     out = np.empty((n, N_FEATURES), np.float32)
     _observe(profile, weeks, rules, float(budget_left), float(budget_refused), out)
+    if allowed is not None:
+        withheld = [at for at, name in enumerate(FEATURE_NAMES) if name not in allowed]
+        out[:, withheld] = CENTRE[withheld]
     return out

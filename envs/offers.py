@@ -14,11 +14,13 @@ from agents.profile import residual_value
 from agents.records import Customers
 from agents.response import KindEffects, ResponseParameters
 from agents.rng import derive_seed
-from envs.constraints import ConstraintParameters, ContactCap, blocking, limits_record
+from envs.constraints.budgets import FirmBudgets, Rooms
+from envs.constraints.masks import blocking, limits_record
+from envs.constraints.parameters import ConstraintParameters, ContactCap
 from envs.decision import decide
 from envs.features import HIGH, LOW, VALUE_WEEKS, observe
 from sim.engine import Engine
-from sim.ledger import cash_cost, profit
+from sim.ledger import cash_cost, points_outstanding, profit
 from sim.offers import Offer, OfferBook
 from sim.programme import ProgrammeParameters, Tier
 from sim.world import World
@@ -180,7 +182,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rules = tuple(world.rules() for world in self.task.worlds)
-        self._limits = limits_record(self.task.constraints)
+        self._limits = limits_record(self.task.constraints, self.table.categories)
         self._key = np.uint64(0)
         self._rows = np.arange(num_envs)
         self._episode = np.zeros(num_envs, np.int64)
@@ -196,6 +198,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self._parts = [self._rows[at :: len(self._rules)] for at in range(len(self._rules))]
         self.customers = self.task.pool.take(start)
         self._twins = self.task.pool.take(start) if self.task.paired else None
+        self._budgets = self._new_budgets()
+        self._rooms = Rooms()
 
     # ------------------------------------------------------------------ gymnasium interface
 
@@ -217,6 +221,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             self._budget_refused = 0.0
             self._weeks = 0
         self._start(chosen)
+        if chosen is self._rows:
+            self._budgets = self._new_budgets()
         observation = self._observe()
         return observation, self._info()
 
@@ -306,9 +312,10 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     def _execute(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Masks and shared budget: the executed actions, shape (N,)."""
         allowed = np.where(self._blocked[self._rows, actions] == 0, actions, 0)
-        available = self._available()
-        commitment = self.table.commitment
-        if available is None or int(commitment[allowed].sum()) <= available:
+        rooms, commitment = self._rooms, self.table.commitment
+        available = rooms.offer_budget
+        one_limit = rooms.tail is None and rooms.discount_exposure is None
+        if one_limit and (available is None or int(commitment[allowed].sum()) <= available):
             self._budget_refused = 0.0
             return allowed
         # The learner gives actions, not values: a lottery at equal efficiency among those asked.
@@ -319,7 +326,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             score,
             self._blocked,
             self.table,
-            available,
+            rooms,
             self.customers.state["replica"].astype(np.uint64),
             self._weeks,
         )
@@ -340,7 +347,12 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
                 part = cohort.take(rows)
                 Engine(part, rules, self._key).advance(chosen[rows])
                 cohort.put(rows, part)
-        self._settled += self.customers.outcome["settled"]
+        outcome = self.customers.outcome
+        self._settled += outcome["settled"]
+        paid = outcome["gross"] - outcome["discount"] - outcome["voucher"] + outcome["fees"]
+        self._budgets.books.close_week(
+            int(paid.sum(dtype=np.int64)), int(outcome["discount"].sum(dtype=np.int64))
+        )
 
     @staticmethod
     def _reward(cohort: Customers) -> NDArray[np.float64]:
@@ -350,22 +362,28 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         )
         return reward / 100.0
 
-    def _available(self) -> int | None:
-        """Newly reservable commitment; what ended episodes settled counts no more."""
-        held = int(self.customers.account["commitment"].sum(dtype=np.int64))
-        budget = self.task.constraints.offer_budget
-        return budget.available(self.num_envs, held, int(self._settled.sum()))
+    def _new_budgets(self) -> FirmBudgets:
+        return FirmBudgets(self.task.constraints, self.table, self.num_envs, self.customers.profile)
 
     def _observe(self) -> NDArray[np.float32]:
-        self._blocked = blocking(
-            self.customers.account, self.customers.profile, self.table, self._limits
+        customers, constraints = self.customers, self.task.constraints
+        liability = 0
+        if constraints.liability_alarm is not None:
+            per_point = self.task.worlds[0].programme.liability_per_point
+            liability = points_outstanding(customers) * per_point
+        # What ended episodes settled counts no more.
+        self._rooms = self._budgets.rooms(
+            customers.account, customers.profile, int(self._settled.sum())
         )
+        self._limits["points_stopped"] = self._budgets.stops_points(liability)
+        self._blocked = blocking(customers.account, customers.profile, self.table, self._limits)
         return observe(
-            self.customers.profile,
-            self.customers.state["week"],
+            customers.profile,
+            customers.state["week"],
             self._rules[0],
-            self.task.constraints.offer_budget.free_share(self.num_envs, self._available()),
+            constraints.offer_budget.free_share(self.num_envs, self._rooms.offer_budget),
             self._budget_refused,
+            constraints.features,
         )
 
     def _residual_value(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -395,6 +395,39 @@ def validate(
 
 
 @app.command()
+def approve(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="constraints=NAME by=NAME out=FILE [KEY=VALUE]...",
+            help="Limits, who approves them, and the file.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Sign off limits, so that runs and scoring accept them.
+
+    Writes name, values, their SHA-256, who approved them, the date and a note to a file, beside
+    the approvals it holds already. Runs take it with approvals=FILE, which then is the only one
+    that counts. Limits that differ from every approved set are refused; for research,
+    constraints.approval=experiment lets them run, which reports and bundles then say.
+
+    \b
+    Keys besides those of constraints (constraints=strict, constraints.contact_cap.contacts=1):
+      by=NAME   note=TEXT   out=FILE
+
+    \b
+    Examples:
+      loyaltylab approve constraints=strict by="A. Person" note="Board, May" out=approved.yaml
+      loyaltylab approve constraints.offer_budget.weekly_per_customer=30 by=Me out=approved.yaml
+      loyaltylab demo constraints.offer_budget.weekly_per_customer=30 approvals=approved.yaml
+    """  # noqa: D301
+    from experiments.approve import run_approve
+
+    run_approve(overrides or [])
+
+
+@app.command()
 def config(overrides: Overrides = None) -> None:
     """Print a run's configuration, after every group's options."""
     from omegaconf import OmegaConf
@@ -521,6 +554,28 @@ def bench_calibrate_command(
         from experiments.run_directory import plain_json
 
         result = bench_calibrate(full)
+    print(json.dumps(plain_json(result)) if as_json else table(result))
+
+
+@bench.command("constraints")
+def bench_constraints_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Half a million decisions.")] = False,
+) -> None:
+    """Adversarial policies against every limit: 10 million decisions, some minutes.
+
+    \b
+    Random scores, always the dearest, greedy on what a limit might forget, and one that learns to
+    overspend, in every world, with every offer redeemed at its cap, under constraints=default,
+    strict and a set that is short of discounts. A ledger that shares no code with the masks looks
+    for violations; there must be none. `mutations`: what it finds when one constraint's code is
+    disabled, which must be more than none.
+    """  # noqa: D301
+    with contextlib.redirect_stdout(sys.stderr):
+        from experiments.bench.constraints import QUICK, Size, bench_constraints, table
+        from experiments.run_directory import plain_json
+
+        result = bench_constraints(QUICK if quick else Size(), print)
     print(json.dumps(plain_json(result)) if as_json else table(result))
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 from agents.errors import InputError
 from agents.response import MECHANISMS, ResponseParameters
+from envs.constraints.masks import limits_record
+from experiments.approvals import approval_of
 from experiments.config_builder import build, convert
 from experiments.config_compose import Composition, compose
 from experiments.config_messages import first_line, unknown_choice
@@ -178,6 +180,11 @@ def validate(config: Config) -> None:
         raise InputError(
             f"offers={config.offers.name} in world={config.world.name}: {first_line(error)}"
         ) from error
+    try:
+        limits_record(config.constraints, config.world.categories)
+    except ValueError as error:
+        raise InputError(f"constraints.{first_line(error)}") from error
+    approval_of(config.constraints, config.approvals)
     if isinstance(config, DemoConfig):
         _validate_demo(config)
     else:

@@ -24,7 +24,7 @@ from experiments.config_messages import (
 from experiments.config_sources import chosen_by_default, groups, options, places, search_path
 
 # Taken as written rather than parsed: paths and names may hold anything a shell lets through.
-_VERBATIM = ("data.path", "data.world", "name", "runs_dir", "posterior")
+_VERBATIM = ("data.path", "data.world", "name", "runs_dir", "approvals", "posterior")
 
 
 @dataclass
@@ -91,7 +91,7 @@ def compose(application: str, overrides: Sequence[str] = ()) -> Composition:
 
 
 # Groups whose options carry their own name, which reports show.
-_NAMED = ("offers", "programme", "response", "world")
+_NAMED = ("constraints", "offers", "programme", "response", "world")
 
 
 def _check_names(config: Any, chosen: Mapping[str, str]) -> None:

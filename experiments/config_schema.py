@@ -24,7 +24,7 @@ from agents.errors import InputError
 from agents.network import NetworkParameters
 from agents.population import MembershipParameters, PopulationParameters
 from agents.response import ResponseParameters
-from envs.constraints import ConstraintParameters
+from envs.constraints.parameters import ConstraintParameters
 from experiments.config_messages import suggestion, unknown_choice
 from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters
@@ -267,7 +267,8 @@ def _check_run(name: str, seed: int, runs_dir: str) -> None:
 class _Application:
     """What every application has: whose run it is, and the market's groups.
 
-    ``off`` names mechanisms that are switched off whatever the response world says.
+    ``off`` names mechanisms that are switched off whatever the response world says; ``approvals``
+    is a file of approved limits, None the one that comes with the project.
     """
 
     name: str
@@ -275,6 +276,7 @@ class _Application:
     runs_dir: str
     threads: int
     off: tuple[str, ...]
+    approvals: str | None
     world: WorldConfig
     response: ResponseParameters
     programme: ProgrammeParameters

@@ -13,10 +13,12 @@ import numpy as np
 from agents.calibration.log import TransactionLog
 from agents.calibration.posterior import Posterior
 from agents.rng import derive_seed
-from envs.constraints import blocking, limits_record
+from envs.constraints.masks import blocking, limits_record
 from envs.decision import GovernedPolicy
 from envs.features import observe
 from envs.offers import OfferTask
+from experiments.approvals import approval_facts, approval_of
+from experiments.budget_modes import budget_modes, budget_modes_steps
 from experiments.config import DemoConfig
 from experiments.console import Progress, print_summary
 from experiments.evaluation import evaluate, evaluation_steps
@@ -64,6 +66,7 @@ class _Job:
         self.path = path
         self.final = final
         self.progress = progress
+        self.approval = approval_of(config.constraints, config.approvals)
 
     def _stage(
         self, title: str, total: int | None = None
@@ -80,6 +83,7 @@ class _Job:
         training = self._train(posterior)
         scorer, parity = self._export(posterior, training)
         rows = self._evaluate(posterior, scorer)
+        modes = self._modes(posterior, scorer)
         self._write_card(rows, log)
         scored = self._score(scorer, log)
         config = self.config
@@ -115,7 +119,9 @@ class _Job:
                 else f"{cap.contacts} contacts in {cap.weeks} weeks",
                 "consent": config.constraints.consent,
                 "vulnerable": config.constraints.vulnerable,
+                "approval": approval_facts(self.approval, config.constraints),
             },
+            "budget_modes": modes,
             "training": training["facts"],
             "evaluation": {
                 "customers": config.evaluate.customers,
@@ -280,7 +286,10 @@ class _Job:
         folder.mkdir()
         with self._stage("Export and verify the bundle"):
             mask = blocking(
-                pool.account, pool.profile, world.table, limits_record(config.constraints)
+                pool.account,
+                pool.profile,
+                world.table,
+                limits_record(config.constraints, world.table.categories),
             )
             week = int(pool.state["week"][0])
             write_bundle(
@@ -299,8 +308,10 @@ class _Job:
                     "data": config.data.source,
                 },
                 "The model card is written after the evaluation.\n",
+                self.approval,
             )
-            scorer = Scorer(folder)
+            # An experiment's limits may be looked at here; `loyaltylab score` refuses them.
+            scorer = Scorer(folder, experiment=self.approval is None)
             rows, masks = self._parity_rows(posterior, world)
             parity = compare(model, scorer.bundle.session, rows, masks)
         if parity.largest_gap > TOLERANCE:  # closer scores than that are ties
@@ -314,11 +325,18 @@ class _Job:
         customers = draw_customers(config, posterior, "population", n)
         decider = GovernedPolicy(Triggers(), config.constraints, n)
         market = LoyaltyMarket(world, customers, derive_seed(config.seed, "plan"), decider=decider)
-        limits = limits_record(config.constraints)
+        limits = limits_record(config.constraints, world.table.categories)
         rows, masks = [], []
         for _ in range(_PARITY_ROWS // n):
             market.advance(4)
-            rows.append(observe(customers.profile, market.week, market.engine.rules))
+            rows.append(
+                observe(
+                    customers.profile,
+                    market.week,
+                    market.engine.rules,
+                    allowed=config.constraints.features,
+                )
+            )
             masks.append(blocking(customers.account, customers.profile, world.table, limits) == 0)
         return np.concatenate(rows), np.concatenate(masks)
 
@@ -328,6 +346,14 @@ class _Job:
         learned = OnnxPolicy("maskable_ppo", scorer.bundle)
         with self._stage("Evaluate the policies", evaluation_steps(self.config)) as tick:
             return evaluate(self.config, posterior, learned, tick)
+
+    def _modes(self, posterior: Posterior, scorer: Any) -> list[dict[str, Any]]:
+        from policies.scoring.scorer import OnnxPolicy
+
+        learned = OnnxPolicy("maskable_ppo", scorer.bundle)
+        steps = budget_modes_steps(self.config)
+        with self._stage("Compare the modes of the budget", max(steps, 1)) as tick:
+            return budget_modes(self.config, posterior, learned, tick)
 
     def _write_card(self, rows: list[dict[str, Any]], log: TransactionLog) -> None:
         from policies.export.bundle import replace_model_card

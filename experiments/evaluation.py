@@ -110,6 +110,7 @@ def _row(
         "peak_reserved_share": audit.peak_reserved_share if weekly else None,
         "violations": audit.total_violations,
         "violations_by_constraint": dict(audit.violations),
+        "constraint_ledger": audit.rows(),
         "override_rate": governed.override_rate,
         "roi": roi(run)["all"],
         "retention_lift": retention.mean,

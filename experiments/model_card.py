@@ -5,7 +5,9 @@ from typing import Any
 
 from agents.response import RESPONSE_FIELDS
 from experiments import behaviour_table
+from experiments.approvals import approval_facts, approval_of
 from experiments.config import Config, DemoConfig, WorldConfig
+from experiments.report.limits import approval_sentence
 
 
 def assumptions(config: Config) -> list[dict[str, Any]]:
@@ -103,6 +105,8 @@ def _rivals(world: WorldConfig) -> bool:
 def model_card(config: DemoConfig, data: str, rows: Sequence[dict[str, Any]]) -> str:
     """Markdown card: purpose, training, evaluation, limits."""
     plan = config.evaluate
+    facts = approval_facts(approval_of(config.constraints, config.approvals), config.constraints)
+    approved = approval_sentence(facts)
     lines = [
         f"# Model card: {config.name}",
         "",
@@ -132,6 +136,7 @@ def model_card(config: DemoConfig, data: str, rows: Sequence[dict[str, Any]]) ->
     lines += [
         "",
         "## Limits",
+        f"- {approved}",
         "- Where offers do nothing (world null) every contact is a cost; measure before you spend.",
         "- Outputs value and expected_cost come from simulated branches of 13 weeks.",
         "- Customers unlike the log's (other shops, other seasons) are outside what was tested.",

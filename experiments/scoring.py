@@ -13,7 +13,8 @@ from agents.calibration.log import TransactionLog
 from agents.calibration.sources import load_log
 from agents.errors import InputError
 from agents.records import CHANNELS, SECONDS_PER_WEEK
-from envs.constraints import Constraint
+from envs.constraints.budgets import FirmBudgets, Rooms
+from envs.constraints.names import Constraint
 from experiments.config import Columns
 from experiments.run_directory import write_atomic
 from experiments.worlds import week_of_year
@@ -61,10 +62,11 @@ def score_transactions(scorer: Scorer, log: TransactionLog) -> tuple[str, dict[s
         1 if log.contactable is None else log.contactable
     )
     n = log.n_customers
-    budget = scorer.bundle.constraints.offer_budget.available(n, 0, 0)
+    # No points are owed yet, so no alarm sounds.
+    rooms = FirmBudgets(scorer.bundle.constraints, scorer.table, n, profile).rooms(account, profile)
     ids = np.arange(n, dtype=np.uint64)
-    scores = scorer.score(profile, account, ids, weeks, rules, budget)
-    return _table(scorer, log, scores), _counts(scorer, scores, n, budget)
+    scores = scorer.score(profile, account, ids, weeks, rules, rooms)
+    return _table(scorer, log, scores), _counts(scorer, scores, n, rooms)
 
 
 def _table(scorer: Scorer, log: TransactionLog, scores: Scores) -> str:
@@ -94,7 +96,8 @@ def _table(scorer: Scorer, log: TransactionLog, scores: Scores) -> str:
     return text.getvalue()
 
 
-def _counts(scorer: Scorer, scores: Scores, n: int, budget: int | None) -> dict[str, Any]:
+def _counts(scorer: Scorer, scores: Scores, n: int, rooms: Rooms) -> dict[str, Any]:
+    budget = rooms.offer_budget
     labels = scorer.table.labels
     executed = Counter(labels[action] for action in scores.decision.executed)
     binding = Counter(Constraint(int(code)).name.lower() for code in scores.decision.binding)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from experiments.approvals import approval_facts, approval_of
 from experiments.config import SimulateConfig, compose_simulate, other_side
 from experiments.config_sources import places
 from experiments.console import Progress
@@ -150,7 +151,7 @@ def simulate_config(
         "precision": _precision(result, config.customers),
         "effects": _effects(result),
         "uncertainty": None,
-        "audit": _audit(own),
+        "audit": _audit(config, own),
     }
     if config.draws and other is not None:
         summary["uncertainty"] = uncertainty(config, other, posterior, CONFIDENCE, progress, kept)
@@ -286,7 +287,7 @@ def _effects(result: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def _audit(run: MarketRun) -> Mapping[str, Any] | None:
+def _audit(config: SimulateConfig, run: MarketRun) -> Mapping[str, Any] | None:
     """What the constraints did to the policy; None where no offers are made."""
     governed = run.governed
     if governed is None or governed.audit is None:
@@ -294,6 +295,10 @@ def _audit(run: MarketRun) -> Mapping[str, Any] | None:
     return {
         "violations": governed.audit.total_violations,
         "violations_by_constraint": dict(governed.audit.violations),
+        "constraint_ledger": governed.audit.rows(),
+        "approval": approval_facts(
+            approval_of(config.constraints, config.approvals), config.constraints
+        ),
         "override_rate": governed.override_rate,
         "peak_reserved_share": governed.audit.peak_reserved_share,
     }

@@ -83,7 +83,8 @@ def profit(margin: Any, cash: Any, liability_change: Any) -> Any:
 class Ledger:
     """Running totals of a market, checked against the customers' own accounts.
 
-    Attributes are in minor units and points; ``liability`` in micro minor units.
+    Attributes are in minor units and points; ``liability`` in micro minor units. ``revenue`` is
+    what customers paid, ``discounts`` what discount offers took off, both since it was opened.
     """
 
     liability_per_point: int
@@ -96,6 +97,8 @@ class Ledger:
     settled: int = 0
     released: int = 0
     liability: int = 0
+    revenue: int = 0
+    discounts: int = 0
 
     @classmethod
     def open(cls, customers: Customers, liability_per_point: int) -> "Ledger":
@@ -118,6 +121,8 @@ class Ledger:
         self.settled += week.settled
         self.released += week.released
         self.liability += week.liability_change
+        self.revenue += week.revenue
+        self.discounts += week.discount
 
     def revalue(self, customers: Customers, liability_per_point: int) -> int:
         """Value the points outstanding anew; returns the change of the liability."""

@@ -131,12 +131,15 @@ class ActionTable:
         "nothing" or "offer/channel", one per action.
     offers, actions
         Record arrays OFFER (at least one row) and ACTION.
+    categories
+        Names of the world's categories, in the order that ``offers["category"]`` counts.
     """
 
     labels: tuple[str, ...]
     offer_names: tuple[str, ...]
     offers: NDArray[np.void]
     actions: NDArray[np.void]
+    categories: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -188,5 +191,6 @@ def action_table(
             labels.append(f"{offer.name}/{channel}")
             rows.append((at, CHANNELS.index(channel), cost, cap * offer.uses + cost))
     return ActionTable(
-        tuple(labels), tuple(o.name for o in usable), offers, np.array(rows, dtype=ACTION)
-    )
+        tuple(labels), tuple(o.name for o in usable), offers, np.array(rows, dtype=ACTION),
+        categories,
+    )  # fmt: skip

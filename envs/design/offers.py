@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from agents.records import KINDS
 from envs.allocation.knapsack import allocate
-from envs.constraints import ConstraintParameters, blocking, limits_record
+from envs.constraints.masks import blocking, limits_record
+from envs.constraints.parameters import ConstraintParameters
 from envs.decision import DecisionContext, Policy
 from envs.features import observe
 from sim.ledger import to_minor

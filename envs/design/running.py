@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from agents.network import Network
 from agents.records import WEEKS_PER_QUARTER, Customers
-from envs.constraints import ConstraintParameters
+from envs.constraints.parameters import ConstraintParameters
 from envs.decision import Policy
 from envs.design.kpis import Quarter
 from envs.design.levers import Design, kinds_of

@@ -8,7 +8,7 @@ from agents.population import GROCERY, draw_population
 from agents.ranges import check_range
 from agents.records import Customers
 from agents.rng import derive_seed
-from envs.constraints import ConstraintParameters
+from envs.constraints.parameters import ConstraintParameters
 from envs.decision import Policy
 from envs.design.kpis import Quarter, kpi_table
 from envs.design.levers import Design, LeverParameters, Levers, even_split

@@ -11,7 +11,7 @@ from agents.compiled import parallel_kernel
 from agents.population import GROCERY, draw_population
 from agents.records import Customers
 from agents.rng import POLICY, block, derive_seed
-from envs.constraints import blocking, limits_record
+from envs.constraints.masks import blocking, limits_record
 from envs.offers import default_world
 from experiments.config import compose_simulate
 from experiments.worlds import build_world, draw_customers, population_of
@@ -55,9 +55,10 @@ class Market:
 def _configured(*overrides: str, contacts: bool = True) -> Market:
     config = compose_simulate(overrides)
     posterior = population_of(config)
-    limits = limits_record(config.constraints)
+    world = build_world(config, posterior, config.response.name)
+    limits = limits_record(config.constraints, world.table.categories)
     return Market(
-        build_world(config, posterior, config.response.name),
+        world,
         lambda n: draw_customers(config, posterior, "population", n),
         (lambda: RandomContacts(limits)) if contacts else None,
     )
@@ -122,8 +123,8 @@ class RandomContacts:
     Parameters
     ----------
     limits
-        Masks (``envs.constraints.limits_record``). No budget binds, so that a tenth it is wherever
-        a tenth may be contacted at all.
+        Masks (``envs.constraints.masks.limits_record``). No budget binds, so that a tenth it is
+        wherever a tenth may be contacted at all.
     """
 
     def __init__(self, limits: NDArray[np.void]) -> None:

@@ -8,7 +8,7 @@ import importlib.resources
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.report import evidence, reading, results
+from experiments.report import evidence, limits, reading, results
 from experiments.report.elements import Markup, escape, paragraph, tag
 from experiments.report.wording import decimal, part, plain
 
@@ -21,6 +21,7 @@ _SECTIONS = (
     results.all_results,
     results.over_time,
     evidence.tested,
+    limits.limits,
     evidence.population,
     evidence.market,
     evidence.training,

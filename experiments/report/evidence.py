@@ -16,6 +16,7 @@ from experiments.report.elements import (
     table,
     tag,
 )
+from experiments.report.limits import approval_sentence
 from experiments.report.programme import bonuses, earning, rewards, tiers
 from experiments.report.wording import (
     NOTHING,
@@ -54,6 +55,7 @@ def tested(summary: Summary) -> Markup:
     )
     limits = [
         budget,
+        *([approval] if (approval := approval_sentence(part(constraints, "approval"))) else []),
         f"Contact cap: {constraints.get('contact_cap') or 'none'}.",
         f"Contact only with consent: {yes_no(constraints.get('consent'))}.",
         f"Vulnerable customers protected: {yes_no(constraints.get('vulnerable'))}.",

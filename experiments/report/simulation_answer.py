@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.report import simulation_draws, simulation_evidence
 from experiments.report.answer import Statement
+from experiments.report.limits import approval_sentence
 from experiments.report.simulation_words import Summary, by_policy, names, period_name
 from experiments.report.wording import (
     NOTHING,
@@ -208,7 +209,8 @@ def _audit_finding(summary: Summary) -> Statement | None:
         "Offers under constraints.",
         f"{plain(summary.get('policy'))}: limits replaced "
         f"{percent(audit.get('override_rate'))} of its proposals; constraints broken: "
-        f"{'none' if broken == 0 else decimal(broken)}.",
+        f"{'none' if broken == 0 else decimal(broken)}. "
+        f"{approval_sentence(part(audit, 'approval'))}".strip(),
     )
 
 

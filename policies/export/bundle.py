@@ -27,7 +27,8 @@ from agents.errors import InputError
 from agents.profile import FilterParameters
 from agents.records import PROFILE
 from agents.response import ResponseParameters
-from envs.constraints import ConstraintParameters, ContactCap, OfferBudget
+from envs.constraints.approval import Approval, digest_of, limits_of
+from envs.constraints.parameters import ConstraintParameters, as_plain, constraints_from
 from envs.features import FEATURES, N_FEATURES, VALUE_WEEKS, observe
 from policies.values import ValueHeads
 from sim.offers import Offer, OfferBook
@@ -35,7 +36,7 @@ from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
 from sim.scenario import SeasonParameters
 from sim.world import World
 
-FORMAT = "loyaltylab-bundle-2"
+FORMAT = "loyaltylab-bundle-3"
 OUTPUTS = ("score", "value", "value_lower", "expected_cost", "action")
 TOLERANCE = 1e-4
 _FILES = ("policy.onnx", "golden.parquet", "MODEL_CARD.md")
@@ -175,6 +176,7 @@ def write_bundle(
     mask: NDArray[np.bool_],
     facts: Mapping[str, Any],
     model_card: str,
+    approval: Approval | None = None,
 ) -> None:
     """Write a bundle into ``folder``, which must exist; the manifest comes last.
 
@@ -191,9 +193,11 @@ def write_bundle(
         Name, seeds, training worlds, evaluation: free form, JSON.
     model_card
         Markdown.
+    approval
+        Who approved the limits; without, the bundle says that they are an experiment's.
     """
     export_onnx(model, folder / "policy.onnx")
-    observation = observe(profile, week, world.rules())
+    observation = observe(profile, week, world.rules(), allowed=constraints.features)
     outputs = run_torch(model, observation, mask)
     columns = {
         "profile": [row.tobytes() for row in profile],
@@ -213,7 +217,8 @@ def write_bundle(
         "actions": list(world.table.labels),
         "value_weeks": VALUE_WEEKS,
         **world_facts(world),
-        "constraints": dataclasses.asdict(constraints),
+        "constraints": as_plain(constraints),
+        "approval": _approval_facts(constraints, approval),
         "facts": dict(facts),
         "sha256": {name: _sha256(folder / name) for name in _FILES},
     }
@@ -275,12 +280,32 @@ def _world(manifest: Mapping[str, Any]) -> World:
     )
 
 
-def _constraints(manifest: Mapping[str, Any]) -> ConstraintParameters:
-    values = dict(manifest["constraints"])
-    values["offer_budget"] = OfferBudget(**values["offer_budget"])
-    if values["contact_cap"] is not None:
-        values["contact_cap"] = ContactCap(**values["contact_cap"])
-    return ConstraintParameters(**values)
+def _approval_facts(constraints: ConstraintParameters, approval: Approval | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"digest": digest_of(limits_of(constraints)), "status": "experiment"}
+    if approval is not None and approval.digest == facts["digest"]:
+        facts |= {"status": "approved", "approved_by": approval.approved_by, "date": approval.date}
+    return facts
+
+
+def require_approval(bundle: Bundle) -> None:
+    """Refuse a bundle whose limits nobody approved, or that were changed since.
+
+    Raises
+    ------
+    InputError
+        In one line.
+    """
+    path = bundle.folder / "manifest.json"
+    facts = bundle.manifest.get("approval", {})
+    if facts.get("status") != "approved":
+        raise InputError(
+            f"{path}: approval.status={facts.get('status')!r}: the limits "
+            f"{bundle.constraints.name!r} were an experiment; approve them and export again"
+        )
+    if facts.get("digest") != digest_of(limits_of(bundle.constraints)):
+        raise InputError(
+            f"{path}: constraints differ from those approved by {facts['approved_by']!r}"
+        )
 
 
 def load_bundle(folder: Path, threads: int = 0) -> Bundle:
@@ -314,7 +339,7 @@ def load_bundle(folder: Path, threads: int = 0) -> Bundle:
         folder,
         open_session(folder / "policy.onnx", threads),
         _world(manifest),
-        _constraints(manifest),
+        constraints_from(manifest["constraints"]),
         manifest,
     )
     _check_golden(bundle)
@@ -326,7 +351,12 @@ def _check_golden(bundle: Bundle) -> dict[str, Any]:
     golden = pq.read_table(path)
     profile = np.frombuffer(b"".join(golden["profile"].to_pylist()), dtype=PROFILE)
     expected = np.array(golden["observation"].to_pylist(), np.float32)
-    observation = observe(profile, golden["week"].to_numpy(), bundle.world.rules())
+    observation = observe(
+        profile,
+        golden["week"].to_numpy(),
+        bundle.world.rules(),
+        allowed=bundle.constraints.features,
+    )
     if not np.array_equal(observation, expected):
         column = int(np.flatnonzero((observation != expected).any(axis=0))[0])
         raise InputError(f"{path}: feature {FEATURES[column].name} is computed differently here")

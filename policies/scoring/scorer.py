@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.constraints import blocking, limits_record
+from envs.constraints.budgets import Rooms
+from envs.constraints.masks import blocking, limits_record
 from envs.decision import Decision, DecisionContext, decide
 from envs.features import CENTRE, FEATURES, observe
-from policies.export.bundle import Bundle, load_bundle, run_onnx
+from policies.export.bundle import Bundle, load_bundle, require_approval, run_onnx
 from sim.world import Rules, starting_in
 
 _REASONS = 3
@@ -59,12 +60,21 @@ class Scorer:
     ----------
     bundle
         Folder of the bundle, or one already loaded.
+    experiment
+        Score although nobody approved the bundle's limits: for research, never for customers.
+
+    Raises
+    ------
+    InputError
+        For a damaged bundle, and for one whose limits are not approved.
     """
 
-    def __init__(self, bundle: Path | Bundle) -> None:
+    def __init__(self, bundle: Path | Bundle, experiment: bool = False) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        if not experiment:
+            require_approval(self.bundle)
         self.table = self.bundle.world.table
-        self.limits = limits_record(self.bundle.constraints)
+        self.limits = limits_record(self.bundle.constraints, self.table.categories)
 
     def rules(self, first_week_of_year: int = 0) -> Rules:
         """Rules of the bundle, with the calendar turned so that week 0 is that week of the year."""
@@ -77,8 +87,9 @@ class Scorer:
         customer_id: NDArray[np.uint64],
         week: int,
         rules: Rules,
-        budget: int | None,
+        budget: Rooms | int | None,
         budget_refused: float = 0.0,
+        points_stopped: bool = False,
     ) -> Scores:
         """Decide on a batch at the start of ``week``.
 
@@ -89,17 +100,23 @@ class Scorer:
         week, rules
             The coming week, and ``self.rules(...)``.
         budget
-            Newly reservable commitment, minor units; None = no limit.
+            What may be newly committed (``envs.constraints.budgets.FirmBudgets.rooms``); a
+            number is the offer budget's, in minor units; None = no limit.
         budget_refused
             Share of last week's asked commitment that the budget refused
             (``Decision.budget_refused``), 0 at the start.
+        points_stopped
+            Whether the liability alarm stops offers of points (``FirmBudgets.stops_points``).
         """
+        rooms = budget if isinstance(budget, Rooms) else Rooms(budget)
+        constraints = self.bundle.constraints
+        self.limits["points_stopped"] = points_stopped
         blocked = blocking(account, profile, self.table, self.limits)
-        free = self.bundle.constraints.offer_budget.free_share(profile.shape[0], budget)
-        observation = observe(profile, week, rules, free, budget_refused)
+        free = constraints.offer_budget.free_share(profile.shape[0], rooms.offer_budget)
+        observation = observe(profile, week, rules, free, budget_refused, constraints.features)
         outputs = run_onnx(self.bundle.session, observation, blocked == 0)
         decision = decide(
-            outputs["score"].astype(np.float64), blocked, self.table, budget, customer_id, week
+            outputs["score"].astype(np.float64), blocked, self.table, rooms, customer_id, week
         )
         rows = np.arange(profile.shape[0])
         action = decision.executed

@@ -22,6 +22,7 @@ from agents.profile import (
     REDEEM_OFFER,
     TIER,
     FilterParameters,
+    contact_history,
     expected_basket,
     expected_rate,
     expected_survival,
@@ -30,6 +31,7 @@ from agents.profile import (
     p_alive,
     residual_value,
     week_close,
+    weeks_contacted,
 )
 from agents.records import MAX_WEEK_PURCHASES, PROFILE, SECONDS_PER_WEEK
 
@@ -253,7 +255,9 @@ def test_averages_and_contact_history_move_once_per_week() -> None:
     assert profile["revenue_fast"][0] == pytest.approx(fast, rel=1e-6)
     assert profile["revenue_slow"][0] == pytest.approx(slow, rel=1e-6)
     assert profile["purchases_fast"][0] == pytest.approx(purchases, rel=1e-6)
-    assert profile["contacts"] == 0b1010  # bit 1 = the week just closed
+    assert profile["contacts"][0].tolist() == [0, 0b1010, 0]  # bit 1 = the week just closed
+    assert contact_history(profile[0]) == 0b1010
+    assert [weeks_contacted(0b1010, weeks) for weeks in (0, 1, 2, 3, 15)] == [0, 1, 1, 2, 2]
     assert profile["sent"][0].tolist() == [0, 0, 2, 0]
     assert profile["messages"][0].tolist() == [0, 2, 0]
     assert profile["offer_weeks_left"] == 1

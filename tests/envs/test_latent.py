@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agents.records import ACCOUNT_FIELDS, PROFILE, STATE, TRAITS
-from envs.constraints import ConstraintParameters, ContactCap, blocking, limits_record
+from envs.constraints.masks import blocking, limits_record
+from envs.constraints.parameters import ConstraintParameters, ContactCap
 from envs.decision import GovernedPolicy
 from envs.features import FEATURE_NAMES, N_FEATURES, observe
 from policies.heuristics import RfmRules

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import envs
-from envs.constraints import ConstraintParameters, ContactCap, OfferBudget
+from envs.constraints.parameters import ConstraintParameters, ContactCap, OfferBudget
 from envs.features import HIGH, LOW
 from envs.offers import OfferEnv, OfferTask, OfferVectorEnv
 from envs.sb3 import OfferVecEnv

@@ -14,7 +14,7 @@ import pytest
 
 from agents.errors import InputError
 from agents.records import ACCOUNT, PROFILE, STATE, TRAITS, Customers
-from envs.constraints import blocking
+from envs.constraints.masks import blocking
 from experiments.bench import child, engine, machine, markets
 from experiments.bench.engine import Size, bench_engine
 from experiments.bench.figures import FIGURES, FULL_ONLY, table

@@ -102,6 +102,10 @@ def test_the_demo_leaves_report_summary_bundle_and_offers(runs):
     assert summary["actions_identical"] is True
     assert summary["onnx_rows"] >= 100_000
     assert all(row["violations"] == 0 for row in summary["policies"])
+    assert all(row["constraint_ledger"] for row in summary["policies"])
+    assert [row["mode"] for row in summary["budget_modes"]] == ["worst_case", "tail"]
+    assert summary["budget_modes"][0]["weeks_above_limit"] == 0
+    assert summary["constraints"]["approval"]["status"] == "approved"
     for row in summary["policies"]:
         if row["policy"] == "no_offers":
             assert row["incremental_margin_per_customer"] == row["cost"] == 0
@@ -221,6 +225,7 @@ def test_a_part_of_a_week_at_the_end_of_a_log_is_not_taken_for_silence():
         """Keeps the profiles it is given."""
 
         bundle = type("B", (), {"constraints": compose_demo([]).constraints})()
+        table = World(NULL, dynamics_from(GROCERY), filter_from(GROCERY)).table
 
         def rules(self, first_week):
             return World(NULL, dynamics_from(GROCERY), filter_from(GROCERY)).rules()

@@ -10,7 +10,7 @@ from agents.mechanisms import PLUGGED
 from agents.population import GROCERY, MUSIC_STORE, mean_basket, rate_moments
 from agents.response import MECHANISMS
 from agents.rng import derive_seed
-from envs.constraints import ConstraintParameters, ContactCap
+from envs.constraints.parameters import ConstraintParameters, ContactCap
 from envs.decision import GovernedPolicy
 from experiments.config import compose_demo, compose_simulate, options
 from experiments.worlds import build_world, draw_customers, population_of

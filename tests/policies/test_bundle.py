@@ -1,5 +1,6 @@
 """A bundle computes what was trained, refuses what was changed, and decides as the market does."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,9 +12,19 @@ from sb3_contrib import MaskablePPO
 
 from agents.errors import InputError
 from agents.population import GROCERY, filter_from
-from envs.constraints import ConstraintParameters, ContactCap, OfferBudget, blocking, limits_record
+from envs.constraints.approval import approve
+from envs.constraints.masks import blocking, limits_record
+from envs.constraints.parameters import (
+    ChannelLimits,
+    ConstraintParameters,
+    ContactCap,
+    DiscountExposure,
+    LiabilityAlarm,
+    OfferBudget,
+    PriceSpread,
+)
 from envs.decision import GovernedPolicy
-from envs.features import CENTRE, N_FEATURES, SCALE, observe
+from envs.features import CENTRE, FEATURES, N_FEATURES, SCALE, observe
 from envs.offers import OfferTask
 from envs.sb3 import OfferVecEnv
 from policies.export.bundle import (
@@ -66,8 +77,9 @@ def bundle(model, world, pool, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle")
     mask = blocking(pool.account, pool.profile, world.table, limits_record(CONSTRAINTS)) == 0
     write_bundle(
-        folder, model, world, CONSTRAINTS, pool.profile[:64], 30, mask[:64], {"seed": 0}, "# card"
-    )
+        folder, model, world, CONSTRAINTS, pool.profile[:64], 30, mask[:64], {"seed": 0}, "# card",
+        approve(CONSTRAINTS, "A. Tester", "2026-01-01"),
+    )  # fmt: skip
     return folder
 
 
@@ -165,27 +177,56 @@ def test_golden_outputs_of_another_network_are_refused(copy):
         load_bundle(copy)
 
 
-def test_the_scorer_decides_exactly_as_the_market_does(bundle, world, pool):
-    loaded = load_bundle(bundle)
+EVERY_LIMIT = ConstraintParameters(
+    OfferBudget(60.0, mode="tail"),
+    ContactCap(2, 6),
+    discount_exposure=DiscountExposure(0.01),
+    liability_alarm=LiabilityAlarm(0.001, stops_bonus_points=True),
+    quiet_weeks=1,
+    by_channel={"push": ChannelLimits(ContactCap(1, 8))},
+    price_spread=PriceSpread(0.2),
+    features=tuple(feature.name for feature in FEATURES[::2]),
+)
+
+
+@pytest.mark.parametrize("limits", [CONSTRAINTS, EVERY_LIMIT], ids=["few", "all"])
+def test_the_scorer_decides_exactly_as_the_market_does(bundle, world, pool, limits):
+    loaded = dataclasses.replace(load_bundle(bundle), constraints=limits)
     customers = pool.take(slice(None))
-    governed = GovernedPolicy(OnnxPolicy("served", loaded), CONSTRAINTS, customers.n)
+    governed = GovernedPolicy(OnnxPolicy("served", loaded), limits, customers.n)
     market = LoyaltyMarket(world, customers, np.uint64(4), decider=governed)
     market.advance(3)  # offers are open and the budget was felt
     refused = governed.budget_refused
-    assert refused > 0
+    assert refused > 0 or limits is EVERY_LIMIT
     assert market.ledger.open_commitment > 0
     in_market = governed.decide(market.firm_view())
-    scorer = Scorer(loaded)
-    budget = CONSTRAINTS.offer_budget.available(
-        customers.n, market.ledger.open_commitment, market.ledger.settled
-    )
+    scorer = Scorer(loaded, experiment=limits is not CONSTRAINTS)
+    rooms = governed.budgets.rooms(customers.account, customers.profile, market.ledger.settled)
+    assert rooms.offer_budget is not None
     scores = scorer.score(
         customers.profile, customers.account, customers.traits["id"], market.week,
-        scorer.rules(), budget, refused,
+        scorer.rules(), rooms, refused, governed.budgets.stops_points(market.ledger.liability),
     )  # fmt: skip
     np.testing.assert_array_equal(in_market, scores.decision.executed)
+    np.testing.assert_array_equal(governed.last.binding, scores.decision.binding)
     assert (in_market > 0).any()
-    assert scores.decision.reserved <= budget
+    if rooms.tail is None:
+        assert scores.decision.reserved <= rooms.offer_budget
+
+
+def test_limits_that_nobody_approved_are_not_served(bundle, copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["approval"]["approved_by"] == "A. Tester"
+    manifest["constraints"]["contact_cap"]["contacts"] = 5
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"differ from those approved by 'A\. Tester'"):
+        Scorer(copy)
+    manifest["approval"]["status"] = "experiment"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"approval\.status='experiment'"):
+        Scorer(copy)
+    assert Scorer(copy, experiment=True).bundle.constraints.contact_cap.contacts == 5
 
 
 def test_the_bundle_sees_the_same_features_as_the_simulator(bundle, world, pool):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.response import KindEffects, ResponseParameters
-from envs.constraints import ConstraintParameters
+from envs.constraints.parameters import ConstraintParameters
 from envs.decision import DecisionContext, GovernedPolicy
 from envs.features import observe
 from envs.offers import OfferTask

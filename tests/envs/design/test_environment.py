@@ -16,7 +16,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3_env
 import envs
 import sim.market
 from agents.records import KINDS, WEEKS_PER_QUARTER
-from envs.constraints import ConstraintParameters
+from envs.constraints.parameters import ConstraintParameters
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.offers import kinds_of_actions, open_by_kind
 from envs.design.task import DesignTask

@@ -16,7 +16,7 @@ from agents.rng import derive_seed
 from envs.constraints import blocking, limits_record
 from envs.decision import GovernedPolicy
 from envs.features import observe
-from envs.offers import OfferTask
+from envs.task import OfferTask
 from experiments.config import DemoConfig
 from experiments.console import Progress, print_summary
 from experiments.evaluation import evaluate, evaluation_steps

@@ -12,8 +12,9 @@ from stable_baselines3.common.env_checker import check_env as check_sb3_env
 import envs
 from envs.constraints import ConstraintParameters, ContactCap, OfferBudget
 from envs.features import HIGH, LOW
-from envs.offers import OfferEnv, OfferTask, OfferVectorEnv
+from envs.offers import OfferEnv, OfferVectorEnv
 from envs.sb3 import OfferVecEnv
+from envs.task import OfferTask
 from sim.engine import Engine
 
 ID = "loyaltylab/Offers-v0"

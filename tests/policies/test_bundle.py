@@ -14,8 +14,8 @@ from agents.population import GROCERY, filter_from
 from envs.constraints import ConstraintParameters, ContactCap, OfferBudget, blocking, limits_record
 from envs.decision import GovernedPolicy
 from envs.features import CENTRE, N_FEATURES, SCALE, observe
-from envs.offers import OfferTask
 from envs.sb3 import OfferVecEnv
+from envs.task import OfferTask
 from policies.export.bundle import (
     ScoringModel,
     _world,

@@ -152,7 +152,7 @@ def train_maskable_ppo(
     def terminal_value(observation: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.no_grad():
             value = model.policy.predict_values(torch.from_numpy(observation))
-        discounted: NDArray[np.float32] = parameters.gamma * value.numpy().reshape(-1)
+        discounted: NDArray[np.float32] = value.numpy().reshape(-1) * np.float32(parameters.gamma)
         return discounted
 
     env.terminal_value = terminal_value

@@ -91,11 +91,12 @@ class Trajectories:
         path = _checked(path)
         try:
             with np.load(path, allow_pickle=False) as file:
-                found = {field.name: file[field.name] for field in _FIELDS}
+                found: dict[str, Any] = {field.name: file[field.name] for field in _FIELDS}
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{path}: no trajectories: {error}") from error
-        names = {name: tuple(found.pop(name).tolist()) for name in _NAMES}
-        return cls(**found, **names)
+        for name in _NAMES:
+            found[name] = tuple(found[name].tolist())
+        return cls(**found)
 
 
 _FIELDS = fields(Trajectories)

@@ -119,7 +119,7 @@ def test_many_episodes_of_a_single_environment_stay_in_the_space(name):
 
 def test_the_table_of_the_docstring_is_the_feature_table():
     document = inspect.getdoc(OfferVectorEnv)
-    rows = re.findall(r"^ +(\d+)  (\w+) +(\S+) +(\S+) +(\S+)  (.+)$", document, flags=re.MULTILINE)
+    rows = re.findall(r"^ *(\d+)  (\w+) +(\S+) +(\S+) +(\S+)  (.+)$", document, flags=re.MULTILINE)
     found = [
         (int(at), name, unit, float(low), float(high), meaning)
         for at, name, unit, low, high, meaning in rows

@@ -89,7 +89,7 @@ def test_worlds_that_a_firm_could_tell_apart_are_refused(short, world):
     calm = tuple(dataclasses.replace(offer, pressure=False) for offer in world.book.offers)
     refused("differ in pressure", book=dataclasses.replace(world.book, offers=calm))
     refused(r"worlds\[1\]\.filter", filter=dataclasses.replace(filter_from(GROCERY), keep=0.9))
-    refused("another programme", programme=dataclasses.replace(world.programme, tiers=()))
+    refused("another programme", programme=dataclasses.replace(world.programme, welcome_points=1))
 
 
 def test_a_shared_budget_needs_offers_that_cost_the_same(short, world):

@@ -26,7 +26,7 @@ demo: $(VENV)/.data ## run the main job; outputs in runs/demo
 	$(BIN)/loyaltylab demo
 
 test: $(VENV)/.data ## run every test, the slow ones too
-	$(BIN)/python -m pytest -n auto
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 golden: $(VENV)/.installed ## accept what the golden markets bring now (say why in CHANGELOG.md)
 	$(BIN)/python -m pytest -q tests/test_golden.py --update-golden

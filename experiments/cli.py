@@ -556,6 +556,32 @@ def bench_env_command(
     print(json.dumps(result) if as_json else table(result))
 
 
+@bench.command("allocation")
+def bench_allocation_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer cases, a tenth of the customers.")
+    ] = False,
+) -> None:
+    """Who gets what within the budget: against the integer optimum, and the clock.
+
+    \b
+    Random and adversarial problems of 5 to 500 customers (equal ratios, zero costs, one huge
+    item, budget 0, negative values) beside the integer optimum by HiGHS, with one budget and with
+    several; then a million customers with 28 actions. Some five minutes.
+
+    \b
+    Examples:
+      loyaltylab bench allocation
+      loyaltylab bench allocation --json --quick
+    """  # noqa: D301
+    with contextlib.redirect_stdout(sys.stderr):
+        from experiments.bench.allocation import bench_allocation, table
+
+        result = bench_allocation(quick)
+    print(json.dumps(result) if as_json else table(result))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code.
 

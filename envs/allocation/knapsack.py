@@ -75,6 +75,7 @@ def allocate(
     budget: int | None,
     customer_id: ArrayLike,
     week: int,
+    core: bool = True,
 ) -> Allocation:
     """Choose one action per customer within mask and budget.
 
@@ -107,6 +108,9 @@ def allocate(
         ``shape (n,)``, uint64, distinct.
     week
         With the id it breaks ties, so that no customer is always last.
+    core
+        Solve customers near the price again; without it the total is only that of hull steps,
+        sooner.
 
     Raises
     ------
@@ -131,7 +135,9 @@ def allocate(
     if budget is None or fits(cost, limit):
         return Allocation(wanted, 0.0, exact_sum(cost), wanted.copy(), np.zeros(n, np.uint8))
 
-    action, price = _within(score, commitment, mask, limit, wanted, tie_order(customer_id, week))
+    action, price = _within(
+        score, commitment, mask, limit, wanted, tie_order(customer_id, week), core
+    )
     return Allocation(
         action,
         price,
@@ -203,6 +209,7 @@ def _within(
     budget: int,
     wanted: NDArray[np.int16],
     rank: NDArray[np.uint64],
+    core: bool,
 ) -> tuple[NDArray[np.int16], float]:
     """Action and shadow price where not everything wanted fits."""
     n, n_actions = score.shape
@@ -244,13 +251,13 @@ def _within(
     filled = float(np.sum(gain(score, changed, base, action)))
     exact = n <= EXACT_CUSTOMERS
     enough = price * (room - (EXACT_GAP if exact else LARGE_GAP) * budget)
-    if filled < enough:
-        core = core_customers(score, commitment, mask, base, price, room, filled, rank)
+    if core and filled < enough:
+        near = core_customers(score, commitment, mask, base, price, room, filled, rank)
         choice = search(
-            score[core],
-            commitment[core] if len(commitment) > 1 else commitment,
-            mask[core],
-            base[core],
+            score[near],
+            commitment[near] if len(commitment) > 1 else commitment,
+            mask[near],
+            base[near],
             price,
             room,
             filled,
@@ -259,7 +266,7 @@ def _within(
         )
         if len(choice):
             action = base
-            action[core] = choice
+            action[near] = choice
     return action, price
 
 

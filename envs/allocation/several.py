@@ -2,8 +2,8 @@
 
 For each budget that only some actions draw on, a price is searched by bisection, with the knapsack
 of ``envs.allocation.knapsack`` inside. What then still overspends is taken back, least efficient
-first; what fits after that is granted, most efficient first. Problems of up to
-``EXACT_CUSTOMERS`` customers are handed to HiGHS, whose answer is checked in integers.
+first; what fits after that is granted, most efficient first; then pairs of customers near the
+prices change places, one spending more and one less, while that gains.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from agents.compiled import kernel
 from envs.allocation.hulls import LARGEST_BUDGET
 from envs.allocation.knapsack import (
-    EXACT_CUSTOMERS,
     Allocation,
     allocate,
     as_arrays,
@@ -26,10 +25,12 @@ from envs.allocation.knapsack import (
 )
 from envs.allocation.order import smallest, tie_order
 
-EXACT_NODES = 2_000  # of HiGHS's branch and bound: a limit that does not depend on the machine
 HALVINGS = 24  # of the logarithm of a price, for a relative precision of about 1e-6
-ROUNDS = 3  # over the budgets, whose prices move one another
+ROUNDS = 12  # over the budgets, whose prices move one another
+STILL = 1e-5  # relative change of the prices in a round, below which they rest
 MOVES = 65_536  # looked at when filling what is left
+PAIRED = 256  # customers nearest to the prices, among whom pairs are looked for
+PASSES = 20  # over them
 _LOWEST = 1e-9  # price looked at, relative to the highest
 
 
@@ -70,10 +71,10 @@ def allocate_within(
 ) -> Allocation:
     """Choose one action per customer within mask and all budgets.
 
-    Where only budgets of all actions bind it is ``allocate``. Otherwise ``shadow_price`` is that
-    of the tightest of these, and the total is the integer optimum up to ``EXACT_CUSTOMERS`` where
-    HiGHS proves it within ``EXACT_NODES``. Deterministic, and follows the customers when rows are
-    permuted.
+    Where only budgets of all actions bind it is ``allocate``, with its promises. Otherwise
+    ``shadow_price`` is that of the tightest of these, and the total comes close to the integer
+    optimum (docs/performance.md has by how much) without a promise. Deterministic, and follows the
+    customers when rows are permuted.
 
     Parameters
     ----------
@@ -108,15 +109,13 @@ def allocate_within(
     if (_left(problem, first.action) >= 0).all():
         return replace(first, bound_by=(first.bound_by * places[-1]).astype(np.uint8))
 
-    action, prices = _priced_and_mended(problem)
-    if len(arrays[0]) <= EXACT_CUSTOMERS:
-        exact = _by_highs(problem)
-        if exact is not None and _total(problem, exact) > _total(problem, action):
-            action = exact
+    action, prices = _priced_and_mended(problem, first.action)
     drawn = np.where(problem.draws[:, first.wanted], prices[:, None], -1.0)
     refused = np.where(first.wanted != action, places[drawn.argmax(axis=0)], 0)
+    if (_left(problem, action) < 0).any():
+        raise AssertionError(f"budgets overspent: {_left(problem, action)} left")
     committed = exact_sum(entries(problem.commitment, action))
-    return Allocation(action, prices[-1], committed, first.wanted, refused.astype(np.uint8))
+    return Allocation(action, float(prices[-1]), committed, first.wanted, refused.astype(np.uint8))
 
 
 def _limited(budgets: Sequence[Budget], n_actions: int) -> list[int]:
@@ -154,8 +153,12 @@ def _total(problem: _Problem, action: NDArray[np.int16]) -> float:
     return float(np.sum(np.sort(problem.score[taken, action[taken]])))
 
 
-def _priced_and_mended(problem: _Problem) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-    """The better of two answers, at prices just high and just too low; and the high prices."""
+def _priced_and_mended(
+    problem: _Problem, unpriced: NDArray[np.int16]
+) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """The best of three answers, unpriced and at prices just high and just too low, and the high
+    prices.
+    """
     last = len(problem.rooms) - 1
     worth = problem.mask & (problem.score > 0) & (problem.commitment > 0)
     worth[:, 0] = False
@@ -163,16 +166,30 @@ def _priced_and_mended(problem: _Problem) -> tuple[NDArray[np.int16], NDArray[np
     top = float(ratio.max()) * (1 + 1e-9)
     high, low = np.zeros(last + 1), np.zeros(last + 1)
     for _ in range(ROUNDS):
+        before = high.copy()
         for part in range(last):
             high[part] = low[part] = 0.0
             if _left(problem, _at(problem, high).action)[part] < 0:
                 _bisect(problem, part, top, high, low)
-        answer = _at(problem, high)
-        if (_left(problem, answer.action) >= 0).all():
+        if np.allclose(high, before, rtol=STILL, atol=0.0):
             break
+    answer = _at(problem, high)
     high[last] = answer.shadow_price
-    answers = [_mended(problem, answer.action), _mended(problem, _at(problem, low).action)]
+    near = _near(problem, high)
+    answers = [unpriced, *(_at(problem, at, core=True).action for at in (high, low))]
+    answers = [_mended(problem, action, near) for action in answers]
     return max(answers, key=lambda action: _total(problem, action)), high
+
+
+def _near(problem: _Problem, prices: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Customers whose best and second best action differ least at the prices, in tie order."""
+    reduced = problem.score - (prices @ problem.draws) * problem.commitment
+    reduced[~problem.mask] = -np.inf
+    reduced[:, 0] = 0.0
+    two = np.partition(reduced, -2, axis=1)[:, -2:] if reduced.shape[1] > 1 else reduced
+    order = tie_order(problem.customer_id, problem.week)
+    near = smallest(two[:, -1] - two[:, 0], order, PAIRED)
+    return near[np.argsort(order[near])]
 
 
 def _bisect(
@@ -194,18 +211,22 @@ def _bisect(
     high[part], low[part] = np.exp(above), np.exp(below)
 
 
-def _at(problem: _Problem, prices: NDArray[np.float64]) -> Allocation:
+def _at(problem: _Problem, prices: NDArray[np.float64], core: bool = False) -> Allocation:
     """The knapsack with each action charged for the budgets it draws on but the last."""
     charge = prices[:-1] @ problem.draws[:-1]
     reduced = problem.score - charge * problem.commitment
     return allocate(
         reduced, problem.commitment, problem.mask, int(problem.rooms[-1]), problem.customer_id,
-        problem.week,
+        problem.week, core=core,
     )  # fmt: skip
 
 
-def _mended(problem: _Problem, action: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Nothing overspent, and nothing left unspent that a single change can use."""
+def _mended(
+    problem: _Problem, action: NDArray[np.int16], near: NDArray[np.int64]
+) -> NDArray[np.int16]:
+    """Nothing overspent, nothing left unspent that a single change, or a pair among ``near``, can
+    use.
+    """
     action = action.copy()
     left = _left(problem, action).astype(np.int64)
     order = tie_order(problem.customer_id, problem.week)
@@ -227,13 +248,14 @@ def _mended(problem: _Problem, action: NDArray[np.int16]) -> NDArray[np.int16]:
         ties = order[row] + column.astype(np.uint64)
     chosen = smallest(key, ties, MOVES)
     _grant(row[chosen], column[chosen], score, commitment, draws, action, left)
+    _exchange(near, score, commitment, mask, draws, action, left)
     return action
 
 
 @kernel
 def _take_back(held, score, commitment, mask, draws, action, left):  # type: ignore[no-untyped-def]
     """Move customers, in this order, off each overspent budget: to their best action that draws
-    on no other budget more than the present one does, or to nothing.
+    on none that the present one does not draw on, and no more, or to nothing.
     """
     n_actions = score.shape[1]
     shared = len(commitment) == 1
@@ -250,8 +272,7 @@ def _take_back(held, score, commitment, mask, draws, action, left):  # type: ign
             for column in range(1, n_actions):
                 if not mask[row, column] or not score[row, column] > best_score:
                     continue
-                spared = cost - commitment[own, column]
-                fit = spared >= 0 and (spared > 0 or not draws[budget, column])
+                fit = commitment[own, column] <= cost and not draws[budget, column]
                 for other in range(len(left)):
                     fit = fit and (draws[other, present] or not draws[other, column])
                 if fit:
@@ -284,32 +305,63 @@ def _grant(rows, columns, score, commitment, draws, action, left):  # type: igno
             action[row] = column
 
 
-def _by_highs(problem: _Problem) -> NDArray[np.int16] | None:
-    """The integer optimum, or None where HiGHS has no answer that holds in integers."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import csr_array
+@kernel
+def _change(row, column, commitment, draws, action, more):  # type: ignore[no-untyped-def]
+    """What a change of action draws more from each budget, added to ``more``."""
+    own = 0 if len(commitment) == 1 else row
+    present = action[row]
+    for budget in range(len(more)):
+        if draws[budget, column]:
+            more[budget] += commitment[own, column]
+        if draws[budget, present]:
+            more[budget] -= commitment[own, present]
 
-    worth = problem.mask & (problem.score > 0)
-    worth[:, 0] = False
-    row, column = np.nonzero(worth)
-    order = np.lexsort((column, tie_order(problem.customer_id, problem.week)[row]))
-    row, column = row[order], column[order]
-    cost = np.broadcast_to(problem.commitment, problem.score.shape)[row, column].astype(np.float64)
-    gain = problem.score[row, column]
-    one_each = csr_array((np.ones(len(row)), (row, np.arange(len(row)))))
-    found = milp(
-        -gain / gain.max(),
-        constraints=[
-            LinearConstraint(one_each, -np.inf, 1),
-            LinearConstraint(problem.draws[:, column] * cost, -np.inf, problem.rooms),
-        ],
-        integrality=np.ones(len(row)),
-        bounds=Bounds(0, 1),
-        options={"node_limit": EXACT_NODES, "mip_rel_gap": 1e-9},
-    )
-    if found.x is None:
-        return None
-    action = np.zeros(len(problem.score), np.int16)
-    taken = np.flatnonzero(found.x > 0.5)
-    action[row[taken]] = column[taken]
-    return action if (_left(problem, action) >= 0).all() else None
+
+@kernel
+def _exchange(near, score, commitment, mask, draws, action, left):  # type: ignore[no-untyped-def]
+    """Changes of one customer, or of two at once, that gain and fit, until there is none."""
+    n_actions = score.shape[1]
+    budgets = len(left)
+    one, both = np.empty(budgets, np.int64), np.empty(budgets, np.int64)
+    for _ in range(PASSES):
+        changed = False
+        for row in near:
+            for column in range(n_actions):
+                present = action[row]
+                if column == present or (column > 0 and not mask[row, column]):
+                    continue
+                now = score[row, present] if present > 0 else 0.0
+                gain = (score[row, column] if column > 0 else 0.0) - now
+                if not gain > 0.0:
+                    continue
+                one[:] = 0
+                _change(row, column, commitment, draws, action, one)
+                best, partner, to = 0.0, -1, 0
+                if (one <= left).all():
+                    best, partner = gain, row
+                for other in near:
+                    if other == row or partner == row:
+                        continue
+                    held = action[other]
+                    worth = score[other, held] if held > 0 else 0.0
+                    for place in range(n_actions):
+                        if place == held or (place > 0 and not mask[other, place]):
+                            continue
+                        pair = gain + (score[other, place] if place > 0 else 0.0) - worth
+                        if not pair > best + 1e-12 * gain:
+                            continue
+                        both[:] = one
+                        _change(other, place, commitment, draws, action, both)
+                        if (both <= left).all():
+                            best, partner, to = pair, other, place
+                if partner < 0:
+                    continue
+                both[:] = one
+                if partner != row:
+                    _change(partner, to, commitment, draws, action, both)
+                    action[partner] = to
+                action[row] = column
+                left -= both
+                changed = True
+        if not changed:
+            break

@@ -53,10 +53,10 @@ class PpoParameters:
 
     total_steps: int = 1_000_000
     environments: int = 1024
-    rollout_length: int = 32
+    rollout_length: int = 8
     batch_size: int = 4096
     epochs: int = 4
-    learning_rate: float = 3e-4
+    learning_rate: float = 3e-3
     ent_coef: float = 0.01
     gamma: float = 0.97
     gae_lambda: float = 0.95

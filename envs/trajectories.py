@@ -72,9 +72,10 @@ class Trajectories:
         part = path.with_name(f".{path.name}.part")
         try:
             with part.open("wb") as file:
-                np.savez_compressed(
-                    file, **{field.name: np.asarray(getattr(self, field.name)) for field in _FIELDS}
-                )
+                kept: dict[str, Any] = {
+                    field.name: np.asarray(getattr(self, field.name)) for field in _FIELDS
+                }
+                np.savez_compressed(file, **kept)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ WEEKS_PER_QUARTER = 13
 PENDING_SLOTS = 4
 LOT_SLOTS = 6
 QUALIFYING_SLOTS = 4
+KEPT_SLOTS = 4
 MAX_TIERS = 6
 MAX_REWARDS = 4
 MAX_PURCHASES = 255
@@ -96,6 +97,7 @@ ACCOUNT_FIELDS = (
     ),
     Field("commitment", "i4", (), "minor units", "open commitment of the present offer"),
     Field("ordered", "i4", (), "points", "price of a reward ordered, not yet handed out"),
+    Field("kept", "u4", (), "bits", "old terms kept, a byte for each change: see sim.kept"),
     Field("order_reward", "u1", (), "", "row of the reward ordered"),
     Field("order_weeks", "u1", (), "weeks", "until the reward ordered is handed out"),
     Field("challenge", "u1", (), "purchases", "counted in the running challenge"),

@@ -4,10 +4,15 @@ import gymnasium as gym
 
 
 def register() -> None:
-    """Register ``loyaltylab/Offers-v0`` for ``gymnasium.make`` and ``make_vec``."""
+    """Register ``loyaltylab/Offers-v0`` and ``loyaltylab/ProgrammeDesign-v0``."""
     if "loyaltylab/Offers-v0" not in gym.registry:
         gym.register(
             id="loyaltylab/Offers-v0",
             entry_point="envs.offers:OfferEnv",
             vector_entry_point="envs.offers:OfferVectorEnv",
+        )
+    if "loyaltylab/ProgrammeDesign-v0" not in gym.registry:
+        gym.register(
+            id="loyaltylab/ProgrammeDesign-v0",
+            entry_point="envs.design.environment:ProgrammeDesignEnv",
         )

@@ -119,6 +119,14 @@ class Ledger:
         self.released += week.released
         self.liability += week.liability_change
 
+    def revalue(self, customers: Customers, liability_per_point: int) -> int:
+        """Value the points outstanding anew; returns the change of the liability."""
+        rise = liability_per_point - self.liability_per_point
+        change = points_outstanding(customers) * rise
+        self.liability += change
+        self.liability_per_point = liability_per_point
+        return change
+
     @property
     def open_commitment(self) -> int:
         """Reserved, neither settled nor released."""

@@ -4,6 +4,7 @@
 books are closed, data is collected.
 """
 
+from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -13,8 +14,11 @@ from agents.customer import CustomerAgent, MarketAgent, mesa
 from agents.network import Network, talk, word_of_mouth
 from agents.records import OUTCOME, Customers
 from sim.engine import Engine
+from sim.goalposts import Goalposts
 from sim.ledger import Ledger
 from sim.offers import ActionTable
+from sim.programme import ProgrammeParameters
+from sim.redesign import change_rules, check_change
 from sim.totals import STOCKS, WeekTotals, stocks_of, totals_of, week_sums
 from sim.world import Rules, World
 
@@ -146,6 +150,7 @@ class LoyaltyMarket(mesa.Model):
         self.engine = Engine(customers, world.rules(), key, recording)
         self.ledger = Ledger.open(customers, world.programme.liability_per_point)
         self.totals: WeekTotals | None = None
+        self._revalued = 0
         self.stocks = stocks_of(week_sums(customers))  # the week in them is none of this market
         self.actions = np.zeros(customers.n, np.uint8)
         self.firm = FirmAgent(self, decider)
@@ -219,11 +224,42 @@ class LoyaltyMarket(mesa.Model):
             talk(self.network, self.customers, rules["behaviour"], self.week, self.engine.key)
         self._close(sums)
 
+    def change_programme(
+        self, programme: ProgrammeParameters, goalposts: Goalposts | None = None
+    ) -> None:
+        """Other terms from the coming week on; members keep old ones as ``goalposts`` say.
+
+        Points outstanding are valued anew at once; the totals of the coming week have the change
+        in their ``liability_change``, which no customer's OUTCOME row has. What an offer of points
+        commits stays as at the start. Announcing changes in time is ``sim.notices``' part.
+
+        Parameters
+        ----------
+        programme
+            Terms; only thresholds, multipliers, prices and points per unit may differ.
+        goalposts
+            Default: ``Goalposts()``.
+
+        Raises
+        ------
+        ValueError
+            If anything else differs, or too many changes for the worse follow one another.
+        """
+        check_change(self.world.programme, programme)
+        goalposts = Goalposts() if goalposts is None else goalposts
+        change_rules(self.engine.rules, self.customers, programme, goalposts, self.week)
+        self.world = self.world._replace(programme=programme)
+        self._revalued += self.ledger.revalue(self.customers, programme.liability_per_point)
+
     def _close(self, sums: NDArray[np.int64]) -> None:
         """Close the books of a week and collect its data."""
         self.totals = totals_of(sums)
         self.stocks = stocks_of(sums)
         self.ledger.add(self.totals)
+        if self._revalued:
+            change = self.totals.liability_change + self._revalued
+            self.totals = replace(self.totals, liability_change=change)
+            self._revalued = 0
         self.datacollector.collect(self)
         self.week += 1
 

@@ -10,6 +10,7 @@ import numpy as np
 from agents.compiled import kernel
 from agents.profile import EARN, EXPIRE, POINTS, REDEEM, post
 from agents.records import LOT_SLOTS, PENDING_SLOTS, WEEKS_PER_QUARTER
+from sim.kept import let_go, lowest_price, multiplier_for, price_for, use_price
 from sim.ledger import BASIS, accrue
 from sim.programme import PAID, SHELF
 from sim.tiers import close_tiers, qualify
@@ -30,6 +31,21 @@ def reward_progress(points, programme):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def own_progress(account, points, programme):  # type: ignore[no-untyped-def]
+    """``reward_progress`` at this member's prices, which need not rise."""
+    if account.kept == 0:
+        return reward_progress(points, programme)
+    goal = np.int64(0)
+    for at in range(programme.n_rewards):
+        price = price_for(account, programme, at)
+        if points < price and (goal == 0 or price < goal):
+            goal = price
+    if goal > 0:
+        return points / goal
+    return 1.0 if programme.n_rewards > 0 else 0.0
+
+
+@kernel
 def goal_progress(account, profile, programme):  # type: ignore[no-untyped-def]
     """Share of the way to the nearest goal, 0 to 1: the next reward or the running challenge.
 
@@ -38,7 +54,7 @@ def goal_progress(account, profile, programme):  # type: ignore[no-untyped-def]
     if programme.active == 0 or account.enrolled == 0:
         return 0.0
     points = max(np.int64(0), spendable(account, profile))
-    progress = reward_progress(points, programme)
+    progress = own_progress(account, points, programme)
     if progress == 1.0:  # all can be had: the way to one more of the dearest
         dearest = programme.reward_price[programme.n_rewards - 1]
         progress = (points % dearest) / dearest
@@ -61,7 +77,7 @@ def reward_ready(account, profile, programme):  # type: ignore[no-untyped-def]
         (programme.active != 0)
         & (programme.n_rewards > 0)
         & (account.ordered == 0)
-        & (profile.points >= programme.reward_price[0])
+        & (profile.points >= lowest_price(account, programme))
     )
 
 
@@ -80,12 +96,12 @@ def grant(account, profile, outcome, programme, week, points):  # type: ignore[n
 
 
 @kernel
-def points_for(base, tier, programme):  # type: ignore[no-untyped-def]
-    """Points of a purchase: on its base in minor units and for itself, times the tier's
-    multiplier, rounded down.
+def points_for(base, multiplier, programme):  # type: ignore[no-untyped-def]
+    """Points of a purchase: on its base in minor units and for itself, times the multiplier in
+    basis points, rounded down.
     """
     milli = np.int64(base) * programme.points_per_unit + programme.points_per_purchase * 100_000
-    return np.int64(np.uint64(milli * programme.multiplier[tier]) // _MICRO_BASIS)
+    return np.int64(np.uint64(milli * multiplier) // _MICRO_BASIS)
 
 
 @kernel
@@ -98,7 +114,7 @@ def earn(  # type: ignore[no-untyped-def]
         base -= discount
     if programme.earn_on == PAID:
         base -= voucher
-    points = points_for(base, account.tier, programme)
+    points = points_for(base, multiplier_for(account, programme), programme)
     qualify(profile, log, customer, time, programme, base, points)
     if account.challenge < programme.challenge_purchases:
         account.challenge += 1
@@ -137,7 +153,7 @@ def hand_out(  # type: ignore[no-untyped-def]
 def dearest_reward(account, profile, programme, due):  # type: ignore[no-untyped-def]
     """The dearest reward affordable, -1 if none; a basket that costs nothing takes no voucher."""
     for at in range(programme.n_rewards - 1, -1, -1):
-        if spendable(account, profile) >= programme.reward_price[at] and (
+        if spendable(account, profile) >= price_for(account, programme, at) and (
             due > 0 or programme.reward_voucher[at] == 0
         ):
             return at
@@ -158,7 +174,8 @@ def redeem_reward(  # type: ignore[no-untyped-def]
     at = dearest_reward(account, profile, programme, due)
     if at < 0 or account.ordered > 0:
         return np.int64(0)
-    price = programme.reward_price[at]
+    price = price_for(account, programme, at)
+    use_price(account, at)
     cost = programme.reward_cost[at]
     voucher = programme.reward_voucher[at] != 0
     units = np.int64(1)
@@ -245,6 +262,7 @@ def forfeit(account, profile, outcome, log, customer, time, programme):  # type:
         account.lots[slot] = 0
     account.ordered = 0
     account.order_weeks = 0
+    account.kept = 0
     if lost > 0:
         outcome.points_expired += lost
         accrue(outcome, -lost, programme.liability_per_point)
@@ -265,7 +283,7 @@ def close_streak(account, profile, outcome, programme, week):  # type: ignore[no
 def close_programme_week(  # type: ignore[no-untyped-def]
     account, profile, outcome, log, customer, time, week, programme, filter, margin_share
 ):
-    """Close a member's week: streak, maturing, orders, expiry, challenge, tier.
+    """Close a member's week: streak, maturing, orders, expiry, challenge, tier, terms kept.
 
     The streak comes first, so that its bonus pends like any other points of the week. The fold
     closes its week only afterwards.
@@ -287,3 +305,4 @@ def close_programme_week(  # type: ignore[no-untyped-def]
     close_tiers(
         account, profile, outcome, log, customer, time, week, programme, filter, margin_share
     )
+    let_go(account, programme, week)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from agents.ranges import check_range
 from agents.records import (
+    KEPT_SLOTS,
     LOT_SLOTS,
     MAX_REWARDS,
     MAX_TIERS,
@@ -272,6 +273,12 @@ PROGRAMME = record_dtype(
         Field("streak_points", "i8", (), "points", "bonus"),
         Field("welcome_points", "i8", (), "points", "at enrolment"),
         Field("referral_points", "i8", (), "points", "for a newcomer brought along"),
+        # Terms of before a change that are kept (sim.kept); all 0 where nothing was changed.
+        Field("kept_last", "i8", (), "week", "from which nothing old is kept any more"),
+        Field("kept_until", "i8", (KEPT_SLOTS,), "week", "from which a slot's are not kept"),
+        Field("kept_threshold", "i8", (KEPT_SLOTS * MAX_TIERS,), "as threshold", "by slot, tier"),
+        Field("kept_multiplier", "i8", (KEPT_SLOTS * MAX_TIERS,), "basis points", "by slot, tier"),
+        Field("kept_price", "i8", (KEPT_SLOTS * MAX_REWARDS,), "points", "by slot, reward"),
     )
 )
 

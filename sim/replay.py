@@ -30,7 +30,7 @@ def _replay(  # type: ignore[no-untyped-def]
                     programme = rules[0].programme
                     qualify(
                         profile[row], silent[0], np.uint64(row), event.time, programme,
-                        event.amount, points_for(event.amount, 0, programme),
+                        event.amount, points_for(event.amount, programme.multiplier[0], programme),
                     )  # fmt: skip
                 at += 1
             if status_match:

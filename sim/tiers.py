@@ -9,6 +9,7 @@ import numpy as np
 from agents.compiled import kernel
 from agents.profile import QUALIFY, TIER, post, residual_value
 from agents.records import QUALIFYING_SLOTS, WEEKS_PER_QUARTER
+from sim.kept import kept_tier, reach
 from sim.programme import POINTS_BALANCE, POINTS_EARNED, PREDICTED_VALUE, SPEND
 
 QUARTERS_PER_YEAR = 4
@@ -76,7 +77,7 @@ def close_tiers(  # type: ignore[no-untyped-def]
             change = -lapse(account, profile, quarter, programme.window_quarters)
     qualifying += change
     # Without asking whether anything changed: nobody could predict the answer.
-    move_tier(account, profile, outcome, log, customer, time, programme, qualifying, review)
+    move_tier(account, profile, outcome, log, customer, time, week, programme, qualifying, review)
     if review and calendar and basis <= POINTS_EARNED:
         change = -qualifying
     if change != 0:
@@ -85,10 +86,12 @@ def close_tiers(  # type: ignore[no-untyped-def]
 
 @kernel
 def move_tier(  # type: ignore[no-untyped-def]
-    account, profile, outcome, log, customer, time, programme, amount, review
+    account, profile, outcome, log, customer, time, week, programme, amount, review
 ):
     """Tiers rise as soon as deserved and fall at reviews only, after the reviews of grace."""
     deserved = tier_for(amount, programme)
+    if week < programme.kept_last:
+        deserved = max(deserved, kept_tier(account, amount, programme, week))
     present = np.int64(account.tier)
     tier = present
     if deserved > present:
@@ -103,5 +106,6 @@ def move_tier(  # type: ignore[no-untyped-def]
     if tier != present:
         account.tier = tier
         account.grace = 0
+        reach(account, tier)
         outcome.tier_change = 1 if tier > present else -1
         post(profile, log, customer, time, TIER, tier, 0, 0)

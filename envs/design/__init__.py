@@ -1,0 +1,1 @@
+"""A whole programme as a decision problem, a quarter at a time."""

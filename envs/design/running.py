@@ -1,0 +1,123 @@
+"""A programme that runs: its market, what it has announced, its offers, a quarter at a time."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.network import Network
+from agents.records import WEEKS_PER_QUARTER, Customers
+from envs.constraints import ConstraintParameters
+from envs.decision import Policy
+from envs.design.kpis import Quarter
+from envs.design.levers import Design, kinds_of
+from envs.design.offers import NoOffers, SplitBudget
+from sim.goalposts import Goalposts
+from sim.market import LoyaltyMarket
+from sim.notices import Notices
+from sim.world import World
+
+
+class RunningProgramme:
+    """Changes go through ``announce`` only, so that none escapes notice and grandfathering.
+
+    It can be copied and pickled between two quarters; the market's collected data is then lost.
+
+    Parameters
+    ----------
+    world
+        Its programme is in force at the start.
+    customers
+        Changed in place.
+    key
+        64-bit seed of the luck.
+    design
+        Budget and split at the start; its programme is the world's.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        customers: Customers,
+        key: np.uint64,
+        design: Design,
+        policy: Policy,
+        constraints: ConstraintParameters,
+        goalposts: Goalposts,
+        improve_at_once: bool = True,
+        network: Network | None = None,
+    ) -> None:
+        self.design = design
+        self.notices = Notices(world.programme, goalposts, improve_at_once)
+        self.offers = SplitBudget(policy, constraints, kinds_of(world.book), customers.n)
+        self.offers.set_budget(design.weekly_budget, design.split)
+        self.market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)
+        self.quarter = Quarter()
+
+    def announce(self, design: Design) -> None:
+        """Announce terms; budget and split hold at once. ``design.programme`` says what then
+        holds when all that was announced is in force.
+        """
+        self.notices.announce(design.programme, self.market.week)
+        self.design = design
+        self.offers.set_budget(design.weekly_budget, design.split)
+
+    def live(self) -> Quarter:
+        """Live through a quarter; returns its sums.
+
+        Terms for the first day of the next quarter are in force at the end, when it is decided on.
+        """
+        market = self.market
+        end = market.week + WEEKS_PER_QUARTER
+        self._put_into_force()
+        while market.week < end:
+            weeks = [notice.week for notice in self.notices.pending]
+            market.advance(min([*weeks, end]) - market.week)
+            self._put_into_force()
+        self.quarter = Quarter.of(market.datacollector.model_vars, WEEKS_PER_QUARTER)
+        return self.quarter
+
+    def _put_into_force(self) -> None:
+        for programme in self.notices.due(self.market.week):
+            self.market.change_programme(programme, self.notices.goalposts)
+
+    @property
+    def _decider(self) -> SplitBudget | None:
+        """Nobody to ask where nobody gets an offer: weeks then go by at once."""
+        return None if isinstance(self.offers.policy, NoOffers) else self.offers
+
+    @property
+    def open_share(self) -> float:
+        """Open commitments as a share of the weekly budget."""
+        limit = self.offers.limit
+        return self.market.ledger.open_commitment / limit if limit > 0 else 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        market: LoyaltyMarket = state.pop("market")
+        state["market_state"] = (
+            market.world, market.customers, market.engine.key, market.engine.rules, market.ledger,
+            market.actions, market.competitor.held, market.network, market._revalued, market.table,
+        )  # fmt: skip
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        parts = state.pop("market_state")
+        world, customers, key, rules, ledger, actions, held, network, revalued, table = parts
+        self.__dict__.update(state)
+        market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)
+        market.engine.rules = rules
+        market.ledger = ledger
+        market.actions = actions
+        market.competitor.held = held
+        market._revalued = revalued
+        market.table = table  # of the first programme: what an offer of points commits stays
+        self.market = market
+
+
+def with_replica(customers: Customers, replica: int) -> Customers:
+    """A copy whose luck from here on is that of another episode."""
+    own = customers.take(slice(None))
+    replicas: NDArray[np.uint32] = own.state["replica"]
+    replicas[:] = replica
+    return own

@@ -20,7 +20,7 @@ from envs.constraints import ConstraintParameters
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.offers import kinds_of_actions, open_by_kind
 from envs.design.task import DesignTask
-from envs.offers import default_world
+from envs.task import default_world
 from sim import redesign
 from sim.goalposts import Goalposts
 from sim.kept import MULTIPLIER_BIT, REWARD_BIT, TIER_BITS, multiplier_for, price_for

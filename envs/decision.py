@@ -152,8 +152,9 @@ def _within_budgets(
     week: int,
 ) -> tuple[Allocation, NDArray[np.uint8]]:
     if rooms.tail is None:
-        budgets = (Budget(rooms.offer_budget), exposure)
-        codes = (Constraint.NONE, Constraint.OFFER_BUDGET, Constraint.DISCOUNT_EXPOSURE)
+        budgets = (Budget(rooms.offer_budget), exposure, *rooms.shares)
+        codes = [Constraint.NONE, Constraint.OFFER_BUDGET, Constraint.DISCOUNT_EXPOSURE]
+        codes += [Constraint.OFFER_BUDGET] * len(rooms.shares)
         found = allocate_within(score, table.commitment, allowed, budgets, customer_id, week)
         return found, np.array(codes, np.uint8)[found.bound_by]
     first = allocate_in_tail(score, table.commitment, allowed, rooms.tail, customer_id, week)
@@ -162,8 +163,10 @@ def _within_budgets(
     granted = np.zeros_like(allowed)
     granted[np.arange(len(granted)), first.action] = True
     granted[:, 0] = True
-    second = allocate_within(score, table.commitment, granted, [exposure], customer_id, week)
-    refused_by[second.bound_by > 0] = Constraint.DISCOUNT_EXPOSURE
+    budgets = (exposure, *rooms.shares)
+    second = allocate_within(score, table.commitment, granted, budgets, customer_id, week)
+    refused_by[second.bound_by == 1] = Constraint.DISCOUNT_EXPOSURE
+    refused_by[second.bound_by > 1] = Constraint.OFFER_BUDGET
     return replace(second, wanted=first.wanted, shadow_price=first.shadow_price), refused_by
 
 
@@ -217,14 +220,14 @@ class GovernedPolicy:
             audit = self.audit
             self._close_week(audit, view)
         ledger = view.ledger
-        rooms = self.budgets.rooms(view.account, view.profile, ledger.settled)
+        rooms = self.rooms(view)
         self.limits["points_stopped"] = self.budgets.stops_points(ledger.liability)
         blocked = blocking(view.account, view.profile, view.table, self.limits)
         observation = observe(
             view.profile,
             view.week,
             view.rules,
-            self.constraints.offer_budget.free_share(self.n, rooms.offer_budget),
+            self.free_share(rooms),
             self.budget_refused,
             self.constraints.features,
         )
@@ -245,6 +248,14 @@ class GovernedPolicy:
         )
         self.last = decision
         return decision.executed
+
+    def rooms(self, view: FirmView) -> Rooms:
+        """What may be newly committed this week."""
+        return self.budgets.rooms(view.account, view.profile, view.ledger.settled)
+
+    def free_share(self, rooms: Rooms) -> float:
+        """Free share of the weekly budget, which the policy sees."""
+        return self.constraints.offer_budget.free_share(self.n, rooms.offer_budget)
 
     def finish(self, view: FirmView) -> None:
         """Audit what the last week settled."""

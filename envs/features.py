@@ -198,7 +198,12 @@ def observe(
         raise ValueError(f"{budget_left=}, {budget_refused=} must be finite")
     out = np.empty((n, N_FEATURES), np.float32)
     _observe(profile, weeks, rules, float(budget_left), float(budget_refused), out)
+    withhold(out, allowed)
+    return out
+
+
+def withhold(observation: NDArray[np.float32], allowed: tuple[str, ...] | None) -> None:
+    """Give features that may not be used their typical value, in place; None: all may be used."""
     if allowed is not None:
         withheld = [at for at, name in enumerate(FEATURE_NAMES) if name not in allowed]
-        out[:, withheld] = CENTRE[withheld]
-    return out
+        observation[:, withheld] = CENTRE[withheld]

@@ -1,7 +1,6 @@
 """Weekly offers to customers, as Gymnasium environments: one customer, or N in one engine."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -9,155 +8,136 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from agents.population import GROCERY, draw_population, dynamics_from, filter_from
-from agents.profile import residual_value
 from agents.records import Customers
-from agents.response import KindEffects, ResponseParameters
 from agents.rng import derive_seed
-from envs.constraints.budgets import FirmBudgets, Rooms
-from envs.constraints.masks import blocking, limits_record
-from envs.constraints.parameters import ConstraintParameters, ContactCap
-from envs.decision import decide
-from envs.features import HIGH, LOW, VALUE_WEEKS, observe
-from sim.engine import Engine
-from sim.ledger import cash_cost, points_outstanding, profit
-from sim.offers import Offer, OfferBook
-from sim.programme import ProgrammeParameters, Tier
-from sim.world import World
-
-HORIZON = 52
-CAPPED = ConstraintParameters(contact_cap=ContactCap())
-WARMUP = 52
-
-
-def default_world() -> World:
-    """A small example with grocery customers; the real worlds are in conf/."""
-    return World(
-        response=ResponseParameters(
-            name="example",
-            offer_log_rate=KindEffects(0.10, 0.06, 0.06, 0.02),
-            offer_log_rate_sd=0.10,
-            goal_gradient=0.22,
-            reward_log_hazard=-0.1,
-        ),
-        dynamics=dynamics_from(GROCERY),
-        filter=filter_from(GROCERY),
-        programme=ProgrammeParameters(
-            "tiered",
-            active=True,
-            tiers=(Tier("base", 0), Tier("silver", 1800, 1.25), Tier("gold", 3600, 1.5)),
-        ),
-        book=OfferBook(
-            "standard",
-            (
-                Offer("discount_5", "discount", depth=0.05, cap=3.0, weeks=2, strength=0.6),
-                Offer("bonus_points", "points", points=200, weeks=2),
-                Offer("thank_you", "recognition"),
-            ),
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class OfferTask:
-    """What an episode is about: worlds, customers, constraints, horizon.
-
-    Parameters
-    ----------
-    worlds
-        Worlds that differ in their response only; an episode lives in one of them, never told.
-    pool
-        Customers who start episodes, all at one week, usually after a warm-up; prospects and
-        those who have closed their account are passed over.
-    constraints
-        Masks always bind. The offer budget is shared by all rows of a vector environment, so a
-        single customer's environment does without.
-    horizon
-        Weeks per episode.
-    paired
-        Reward is the difference to a twin with the same luck and no offers. The twin does not
-        depend on the actions, so the optimum over the horizon is the same and the variance far
-        smaller. An episode then ends early only when both have closed their accounts.
-    """
-
-    worlds: tuple[World, ...]
-    pool: Customers
-    constraints: ConstraintParameters = CAPPED
-    horizon: int = HORIZON
-    paired: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.worlds:
-            raise ValueError("worlds is empty: give at least one")
-        if self.starts.size == 0:
-            raise ValueError("pool has no customer with an open account")
-        if not self.pool.keeps_outcome:
-            raise ValueError("pool keeps no OUTCOME rows, which rewards are made of")
-        if self.horizon < 1:
-            raise ValueError(f"horizon={self.horizon} must be at least 1")
-
-    @property
-    def starts(self) -> NDArray[np.intp]:
-        """Rows of the pool that episodes may start from."""
-        return np.flatnonzero(
-            (self.pool.account["closed"] == 0) & (self.pool.profile["joined"] >= 0)
-        )
-
-
-def make_pool(world: World, n: int, seed: int, warmup: int = WARMUP) -> Customers:
-    """Grocery customers after ``warmup`` weeks of the programme without offers."""
-    pool = draw_population(GROCERY, n, derive_seed(seed, "population"))
-    engine = Engine(pool, world.rules(), derive_seed(seed, "train"))
-    for _ in range(warmup):
-        engine.advance()
-    return pool
-
-
-def default_task(seed: int = 0, pool_size: int = 512) -> OfferTask:
-    """The task of the registered ids."""
-    world = default_world()
-    return OfferTask((world,), make_pool(world, pool_size, seed))
+from envs.features import HIGH, LOW, N_FEATURES
+from envs.shared_limits import SharedLimits, liability_by_world
+from envs.step import COSTS, look_rows, start_rows, step_rows
+from envs.task import OfferTask, default_task, starts
+from sim.engine import EventLog
 
 
 class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     """N customers decided on week by week, in one parallel engine. Id: ``loyaltylab/Offers-v0``.
 
     Description
-        A firm runs a points programme and may send each customer one offer a week. It sees a
-        profile folded from events, never the customer. A customer who silently left stays in
-        the environment: not knowing is the problem.
+    -----------
+    A firm runs a points programme and may send each customer one offer a week. It sees a profile
+    folded from events, never the customer. A customer who silently left stays in the
+    environment: not knowing is the problem. One step is one week.
 
     Action
-        ``Discrete(A)``: row of the flat table (offer, channel); 0 = nothing. Masked actions are
-        replaced by 0, actions beyond the shared budget too; ``info["executed"]`` tells.
+    ------
+    ``Discrete(A)``, a row of the flat table (offer, channel) of the task's worlds.
+
+    =======  ==========================================================================
+    action   meaning
+    =======  ==========================================================================
+    0        nothing
+    1..A-1   ``env.table.labels[action]``, "offer/channel"; costs at most
+             ``env.table.commitment[action]`` minor units
+    =======  ==========================================================================
+
+    A masked action is replaced by 0, and so are actions beyond the shared budget;
+    ``info["executed"]`` tells. An action outside the table is a ``ValueError``.
 
     Observation
-        ``Box(float32, (N_FEATURES,))``: ``envs.features.FEATURES`` gives name, unit, range and
-        purpose of each. Natural units, not scaled.
+    -----------
+    ``Box(float32, (N_FEATURES,))`` in natural units, not scaled; ``envs.features.FEATURES`` adds
+    a typical value and scale to each.
+
+     #  name                         unit            min    max  meaning
+     0  p_alive                      probability       0      1  has the customer silently left?
+     1  expected_rate                1/week            0     60  purchases to expect while alive
+     2  expected_basket              currency          0    1e5  basket to expect
+     3  residual_value               currency          0    1e6  margin to expect in 13 weeks
+     4  weeks_since_purchase         weeks             0    520  recency
+     5  gap_ratio                    purchases         0    520  purchases missed since the last one
+     6  age                          weeks             0   5200  time known
+     7  repeats                      purchases         0    1e5  frequency
+     8  purchases_fast               1/week            0    255  purchases of about 4 weeks
+     9  revenue_fast                 currency/week     0    1e6  revenue of about 4 weeks
+    10  revenue_slow                 currency/week     0    1e6  revenue of about 26 weeks
+    11  spend_trend                  ratio             0     20  recent against longer revenue
+    12  rewards_worth                rewards           0   1000  points balance in cheapest rewards
+    13  goal_progress                share             0      1  share of the next reward earned
+    14  tier                         tier              0      6  status
+    15  next_tier_gap                share             0      1  share missing for the next tier
+    16  contacts_4                   contacts          0      4  contacts of the last 4 weeks
+    17  contacts_26                  contacts          0     26  contacts of the last 26 weeks
+    18  open_rate_email              probability       0      1  attention by email, shrunk
+    19  open_rate_sms                probability       0      1  attention by sms, shrunk
+    20  open_rate_push               probability       0      1  attention by push, shrunk
+    21  redemption_rate_discount     probability       0      1  use of discount, shrunk
+    22  redemption_rate_points       probability       0      1  use of points, shrunk
+    23  redemption_rate_free_item    probability       0      1  use of free_item, shrunk
+    24  redemption_rate_recognition  probability       0      1  use of recognition, shrunk
+    25  offer_weeks_left             weeks             0     52  validity of the open offer
+    26  season                       log              -2      3  season of the coming week
+    27  budget_left                  share             0      1  offer budget free this week
+    28  budget_refused               share             0      1  asked commitment refused last week
+
+    The last two stand for a shadow price. A price in units of a policy's scores would mean one
+    thing in training, where a policy gives actions, and another in serving, where it gives
+    values; shares of the budget mean the same in both.
 
     Reward
-        margin − cash cost − change of points liability of the week, in currency units; with
-        ``task.paired`` less the same of a twin without offers.
+    ------
+    Margin − cash cost − change of the points liability of the week, currency units; with
+    ``task.paired`` less the same of a twin with the same luck and no offers.
 
     Start
-        A customer of the pool, drawn by the seed; its replica number is new in every episode.
+    -----
+    A world of the task and a customer of its pool, drawn by seed, row and episode. Neither is
+    told. The replica number, and with it all luck, is new in every episode.
 
     End
-        Terminated when the customer closes the account (all a firm observes of leaving);
-        truncated at ``task.horizon``. ``info["residual_value"]`` holds the margin to expect in
-        the 13 weeks after; it is not in the reward.
+    ---
+    Terminated when the customer closes the account, all that a firm observes of leaving (with
+    ``task.paired``: when the twin has too); truncated after ``task.horizon`` weeks.
 
     Info
-        ``action_mask`` (N, A); ``cost`` = offer cost settled this week in currency units;
-        ``costs`` by constraint name; ``executed`` (N,); ``residual_value`` (N,); with SAME_STEP
-        ``final_obs`` and ``_final_obs`` on ending.
+    ----
+    ==================  ==============  =====================================================
+    key                 shape           meaning
+    ==================  ==============  =====================================================
+    action_mask         (N, A) bool     allowed actions of the coming week; 0 always is
+    executed            (N,) int64      action carried out
+    cost                (N,) float64    offer cost settled this week, currency units
+    costs               dict of (N,)    cost of each constraint by name, see below
+    residual_value      (N,) float64    margin to expect in the 13 weeks after an episode
+                                        ended, currency units, 0 elsewhere; it is not in the
+                                        reward
+    final_obs           (N,) object     SAME_STEP: last observation of rows that ended
+    final_info          dict            SAME_STEP: all of the above as of the ended episodes
+    _final_obs          (N,) bool       SAME_STEP: which rows ended; ``_final_info`` too
+    ==================  ==============  =====================================================
+
+    ``costs``: offer_budget (offer cost settled, currency units), contact_cap (contacts),
+    discount_exposure (discounts settled, currency units), liability_alarm (change of the points
+    liability, currency units). After ``reset`` there is only ``action_mask``.
+
+    Every array returned is new and belongs to the caller.
 
     Arguments
-        ``num_envs``; ``task`` (default: ``default_task()``); ``autoreset_mode``
-        NEXT_STEP (default), SAME_STEP or DISABLED.
+    ---------
+    ==================  ===============================================================
+    argument            meaning
+    ==================  ===============================================================
+    num_envs            customers N, at least 1
+    task                an ``OfferTask``; default ``default_task()``
+    autoreset_mode      NEXT_STEP (default), SAME_STEP or DISABLED, as in Gymnasium
+    first_row, rows     these are rows first_row.. of ``rows`` in all (default: all):
+                        the same customers with the same luck as there
+    ==================  ===============================================================
+
+    ``reset(seed=...)`` fixes every later draw; a list counts by its first seed.
+    ``reset(options={"world": k})`` holds all episodes in world k until the next full reset;
+    ``options={"reset_mask": mask}`` starts those rows only.
 
     Version history
-        v0: first release.
+    ---------------
+    v0: first release.
     """
 
     def __init__(
@@ -166,11 +146,16 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         task: OfferTask | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        first_row: int = 0,
+        rows: int | None = None,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} must be at least 1")
         if render_mode is not None:
             raise ValueError(f"render_mode={render_mode!r}: this environment draws nothing")
+        all_rows = num_envs if rows is None else rows
+        if not 0 <= first_row <= all_rows - num_envs:
+            raise ValueError(f"first_row={first_row} must lie in 0..{all_rows - num_envs}")
         self.task = task or default_task()
         self.num_envs = num_envs
         self.render_mode = None
@@ -181,32 +166,44 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = gym.spaces.Discrete(self.table.n)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._rules = tuple(world.rules() for world in self.task.worlds)
-        self._limits = limits_record(self.task.constraints, self.table.categories)
+        self._first_row, self._all_rows = first_row, all_rows
+        self._rules = np.concatenate([world.rules() for world in self.task.worlds])
+        self._shared = SharedLimits(
+            self.task.constraints, self.table, num_envs, liability_by_world(self._rules)
+        )
         self._key = np.uint64(0)
+        self._world_of_all = -1
         self._rows = np.arange(num_envs)
+        self._log = EventLog(num_envs, recording=False).rows
+        self._nothing = np.zeros(num_envs, np.int64)
         self._episode = np.zeros(num_envs, np.int64)
-        self._needs_reset = np.ones(num_envs, bool)
-        self._blocked = np.zeros((num_envs, self.table.n), np.uint8)
-        self._first_week = int(self.task.pool.state["week"][0])
-        self._budget_refused = 0.0
+        self._world = np.zeros(num_envs, np.int64)
         self._settled = np.zeros(num_envs, np.int64)
+        self._ended = np.ones(num_envs, bool)
+        self._blocked = np.zeros((num_envs, self.table.n), np.uint8)
         self._weeks = 0
-        self._starts = self.task.starts
-        start = np.full(num_envs, self._starts[0])
-        # One engine per response world; rows are dealt to worlds once, by number.
-        self._parts = [self._rows[at :: len(self._rules)] for at in range(len(self._rules))]
-        self.customers = self.task.pool.take(start)
-        self._twins = self.task.pool.take(start) if self.task.paired else None
-        self._budgets = self._new_budgets()
-        self._rooms = Rooms()
+        self._pool, self._offsets = _gathered(self.task.pools)
+        self._first_week = self._pool.state["week"][self._offsets[:-1]].astype(np.int64)
+        start = np.zeros(num_envs, np.intp)
+        self.customers = self._pool.take(start)
+        self._twins = self._pool.take(start if self.task.paired else start[:0])
 
     # ------------------------------------------------------------------ gymnasium interface
 
     def reset(
         self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start all rows; a seed fixes every later draw."""
+        """Start all rows, or those of ``options["reset_mask"]``; see the class."""
+        options = options or {}
+        chosen = self._rows
+        if "reset_mask" in options:
+            chosen = self._chosen(options["reset_mask"])
+            if seed is not None:
+                raise ValueError(f"seed={seed} with a reset_mask: all rows share one seed")
+        else:
+            self._world_of_all = -1
+        if "world" in options:
+            self._world_of_all = self._checked_world(options["world"])
         if isinstance(seed, (list, tuple)):
             seed = int(seed[0]) if len(seed) else None
         if seed is not None or self._np_random is None:
@@ -214,17 +211,16 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             base = seed if seed is not None else int(self.np_random.integers(2**31))
             self._key = derive_seed(base, "train")
             self._episode[:] = 0
-        chosen = self._rows
-        if options is not None and "reset_mask" in options:
-            chosen = np.flatnonzero(options["reset_mask"])
-        else:
-            self._budget_refused = 0.0
-            self._weeks = 0
         self._start(chosen)
-        if chosen is self._rows:
-            self._budgets = self._new_budgets()
-        observation = self._observe()
-        return observation, self._info()
+        if chosen.size == self.num_envs:
+            self._weeks = 0
+            self._shared.open(self.customers.profile)
+        observation = np.empty((self.num_envs, N_FEATURES), np.float32)
+        mask = np.empty((self.num_envs, self.table.n), np.bool_)
+        self._review()
+        self._look(self._rows, observation, mask)
+        self._shared.show(observation)
+        return observation, {"action_mask": mask}
 
     def step(
         self, actions: NDArray[np.integer]
@@ -236,52 +232,41 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         dict[str, Any],
     ]:
         """One week for every row; see the class for all values."""
-        wanted: NDArray[np.int64] = np.asarray(actions, dtype=np.int64)
-        if wanted.shape != (self.num_envs,):
-            raise ValueError(f"actions have shape {wanted.shape}, not ({self.num_envs},)")
-        if wanted.min() < 0 or wanted.max() >= self.table.n:
-            raise ValueError(f"actions must lie in 0..{self.table.n - 1}")
-        restarting = np.flatnonzero(self._needs_reset)
-        if restarting.size and self.autoreset_mode != AutoresetMode.NEXT_STEP:
-            raise gym.error.ResetNeeded("an episode has ended: reset its row before stepping")
-        wanted = np.where(self._needs_reset, 0, wanted)
-        executed = self._execute(wanted)
-        self._advance(executed)
-        reward = self._reward(self.customers)
-        if self._twins is not None:
-            reward -= self._reward(self._twins)
-        terminated = self.customers.account["closed"] > 0
-        if self._twins is not None:  # a twin who stays is what closing the account costs
-            terminated &= self._twins.account["closed"] > 0
-        truncated = ~terminated & (
-            self.customers.state["week"] - self._first_week >= self.task.horizon
-        )
-        settled = self.customers.outcome["settled"] / 100.0
-        contacts = (self.customers.outcome["action"] > 0).astype(np.float64)
+        wanted = self._checked(actions)
+        restarting = np.flatnonzero(self._ended)
+        if restarting.size:
+            if self.autoreset_mode != AutoresetMode.NEXT_STEP:
+                raise gym.error.ResetNeeded("an episode has ended: reset its row before stepping")
+            wanted = np.where(self._ended, 0, wanted)
+        if self._shared.bind:
+            ids = self.customers.state["replica"].astype(np.uint64)
+            wanted = self._shared.within(wanted, self._blocked, ids, self._weeks)
+        week = self._advance(wanted)
         if restarting.size:
             self._start(restarting)
-            for array in (reward, settled, contacts, terminated, truncated, executed):
+            for array in (week.reward, week.terminated, week.truncated, week.executed):
                 array[restarting] = 0
-        self._needs_reset = terminated | truncated
-        residual = self._residual_value(np.flatnonzero(self._needs_reset))
-        observation = self._observe()
-        info: dict[str, Any] = {}
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._needs_reset.any():
-            ended = np.flatnonzero(self._needs_reset)
-            info["final_obs"] = np.full(self.num_envs, None, dtype=object)
-            for row in ended:
-                info["final_obs"][row] = observation[row].copy()
-            info["_final_obs"] = self._needs_reset.copy()
-            self._start(ended)
-            observation = self._observe()
-        info |= self._info()
-        info |= {
-            "cost": settled,
-            "costs": {"offer_budget": settled, "contact_cap": contacts},
-            "executed": executed,
-            "residual_value": residual,
+            week.costs[:, restarting] = 0.0
+            week.residual[restarting] = 0.0
+            week.sales[:, restarting] = 0
+        self._ended = week.terminated | week.truncated
+        self._shared.close_week(*week.sales)
+        if self._review():
+            self._look(self._rows, week.observation, week.mask)
+        elif restarting.size:
+            self._look(restarting, week.observation, week.mask)
+        self._shared.show(week.observation)
+        costs = dict(zip(COSTS, week.costs, strict=True))
+        info: dict[str, Any] = {
+            "action_mask": week.mask,
+            "executed": week.executed,
+            "cost": week.costs[0],
+            "costs": costs,
+            "residual_value": week.residual,
         }
-        return observation, reward, terminated, truncated, info
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._ended.any():
+            self._restart_now(week, info)
+        return week.observation, week.reward, week.terminated, week.truncated, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Allowed actions, shape (N, A); column 0 is always true."""
@@ -291,136 +276,150 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     def close_extras(self, **kwargs: Any) -> None:
         """Nothing to release."""
 
+    # ------------------------------------------------------------------------------- checks
+
+    def _checked(self, actions: NDArray[np.integer]) -> NDArray[np.int64]:
+        wanted: NDArray[np.int64] = np.asarray(actions, dtype=np.int64)
+        if wanted.shape != (self.num_envs,):
+            raise ValueError(f"actions have shape {wanted.shape}, not ({self.num_envs},)")
+        if wanted.min() < 0 or wanted.max() >= self.table.n:
+            raise ValueError(f"actions must lie in 0..{self.table.n - 1}")
+        return wanted
+
+    def _chosen(self, mask: Any) -> NDArray[np.intp]:
+        shape = (self.num_envs,)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != shape:
+            raise ValueError(f"reset_mask must be a bool array of shape {shape}")
+        if not mask.any():
+            raise ValueError("reset_mask chooses no row")
+        return np.flatnonzero(mask)
+
+    def _checked_world(self, world: Any) -> int:
+        last = len(self.task.worlds) - 1
+        if not isinstance(world, (int, np.integer)) or not 0 <= world <= last:
+            raise ValueError(f"options['world']={world!r} must be a number in 0..{last}")
+        return int(world)
+
     # ---------------------------------------------------------------------------- one week
 
-    def _start(self, rows: NDArray[np.integer]) -> None:
-        """New episodes for some rows: a pool customer chosen by address, a new replica."""
-        if rows.size == 0:
-            return
-        episode = self._episode[rows]
-        replica = 1 + episode * self.num_envs + rows
-        pick = _hash(self._key, replica) % np.uint64(self._starts.size)
-        source = self.task.pool.take(self._starts[pick.astype(np.int64)])
-        source.state["replica"] = replica.astype(np.uint32)
-        self.customers.put(rows, source)
-        if self._twins is not None:
-            self._twins.put(rows, source)
-        self._settled[rows] = 0
-        self._episode[rows] += 1
-        self._needs_reset[rows] = False
+    def _start(self, rows: NDArray[np.intp]) -> None:
+        """New episodes for some rows."""
+        own, twins = self.customers, self._twins
+        start_rows(
+            rows,
+            tuple(_bytes(part) for part in self._pool[:4]),
+            tuple(_bytes(part) for part in own[:4]),
+            tuple(_bytes(part) for part in twins[1:4]),
+            own.state, twins.state, self._world, self._episode, self._settled,
+            self._first_row, self._all_rows, self._key, self._offsets, self._world_of_all,
+        )  # fmt: skip
+        self._ended[rows] = False
 
-    def _execute(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Masks and shared budget: the executed actions, shape (N,)."""
-        allowed = np.where(self._blocked[self._rows, actions] == 0, actions, 0)
-        rooms, commitment = self._rooms, self.table.commitment
-        available = rooms.offer_budget
-        one_limit = rooms.tail is None and rooms.discount_exposure is None
-        if one_limit and (available is None or int(commitment[allowed].sum()) <= available):
-            self._budget_refused = 0.0
-            return allowed
-        # The learner gives actions, not values: a lottery at equal efficiency among those asked.
-        score = np.full((self.num_envs, self.table.n), -np.inf)
-        score[self._rows, allowed] = commitment[allowed]
-        score[:, 0] = 0.0
-        decision = decide(
-            score,
-            self._blocked,
-            self.table,
-            rooms,
-            self.customers.state["replica"].astype(np.uint64),
-            self._weeks,
-        )
-        self._budget_refused = decision.budget_refused
-        free = commitment[allowed] == 0
-        return np.where(free, allowed, decision.executed.astype(np.int64))
-
-    def _advance(self, executed: NDArray[np.int64]) -> None:
+    def _advance(self, wanted: NDArray[np.int64]) -> "_Week":
         self._weeks += 1
-        nothing = np.zeros_like(executed)
-        for cohort, chosen in ((self.customers, executed), (self._twins, nothing)):
-            if cohort is None:
-                continue
-            if len(self._rules) == 1:
-                Engine(cohort, self._rules[0], self._key).advance(chosen)
-                continue
-            for rows, rules in zip(self._parts, self._rules, strict=True):
-                part = cohort.take(rows)
-                Engine(part, rules, self._key).advance(chosen[rows])
-                cohort.put(rows, part)
-        outcome = self.customers.outcome
-        self._settled += outcome["settled"]
-        paid = outcome["gross"] - outcome["discount"] - outcome["voucher"] + outcome["fees"]
-        self._budgets.books.close_week(
-            int(paid.sum(dtype=np.int64)), int(outcome["discount"].sum(dtype=np.int64))
+        n = self.num_envs
+        week = _Week(
+            np.empty(n, np.int64),
+            np.empty(n, np.float64),
+            np.empty((len(COSTS), n), np.float64),
+            np.empty(n, np.bool_),
+            np.empty(n, np.bool_),
+            np.empty(n, np.float64),
+            np.empty((n, N_FEATURES), np.float32),
+            np.empty((n, self.table.n), np.bool_),
+            np.empty((2, n), np.int64),
         )
+        own, twins = self.customers, self._twins
+        step_rows(
+            n, own.traits, own.state, own.account, own.profile, twins.state, twins.account,
+            twins.profile, self._log, wanted, self._nothing, self._world, self._rules, self._key,
+            self._first_week, self.task.horizon, self._shared.record, self.table.actions,
+            self.table.offers, 1.0, 0.0, self._blocked, self._settled, *week,
+        )  # fmt: skip
+        return week
 
-    @staticmethod
-    def _reward(cohort: Customers) -> NDArray[np.float64]:
-        outcome = cohort.outcome
-        reward: NDArray[np.float64] = profit(
-            outcome["margin"], cash_cost(outcome), outcome["liability_change"]
-        )
-        return reward / 100.0
+    def _look(
+        self,
+        rows: NDArray[np.intp],
+        observation: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+    ) -> None:
+        """Observe some rows again, in place."""
+        own = self.customers
+        look_rows(
+            rows, own.state, own.account, own.profile, self._world, self._rules,
+            self._shared.record, self.table.actions, self.table.offers, 1.0, 0.0, observation,
+            self._blocked, mask,
+        )  # fmt: skip
 
-    def _new_budgets(self) -> FirmBudgets:
-        return FirmBudgets(self.task.constraints, self.table, self.num_envs, self.customers.profile)
+    def _review(self) -> bool:
+        """What may be committed now; whether the masks of all rows have changed."""
+        return self._shared.look(self.customers, self._world, self._settled)
 
-    def _observe(self) -> NDArray[np.float32]:
-        customers, constraints = self.customers, self.task.constraints
-        liability = 0
-        if constraints.liability_alarm is not None:
-            per_point = self.task.worlds[0].programme.liability_per_point
-            liability = points_outstanding(customers) * per_point
-        # What ended episodes settled counts no more.
-        self._rooms = self._budgets.rooms(
-            customers.account, customers.profile, int(self._settled.sum())
-        )
-        self._limits["points_stopped"] = self._budgets.stops_points(liability)
-        self._blocked = blocking(customers.account, customers.profile, self.table, self._limits)
-        return observe(
-            customers.profile,
-            customers.state["week"],
-            self._rules[0],
-            constraints.offer_budget.free_share(self.num_envs, self._rooms.offer_budget),
-            self._budget_refused,
-            constraints.features,
-        )
-
-    def _residual_value(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Margin to expect after the episodes that ended, 0 elsewhere; currency units."""
-        rules = self._rules[0]
-        share = float(rules["margin_share"][0]) / 10_000.0
-        value = np.zeros(self.num_envs)
-        for row in rows:
-            value[row] = residual_value(
-                self.customers.profile[row], rules["filter"][0], share, VALUE_WEEKS
-            )
-        return value / 100.0
-
-    def _info(self) -> dict[str, Any]:
-        return {"action_mask": self.action_masks()}
+    def _restart_now(self, week: "_Week", info: dict[str, Any]) -> None:
+        """SAME_STEP: hand over how episodes ended, and start the next ones."""
+        ended = np.flatnonzero(self._ended)
+        final = np.full(self.num_envs, None, dtype=object)
+        for row, last in zip(ended, week.observation[ended], strict=True):
+            final[row] = last
+        info |= {
+            "final_info": info | {"action_mask": week.mask.copy()},
+            "_final_info": self._ended.copy(),
+            "final_obs": final,
+            "_final_obs": self._ended.copy(),
+        }
+        self._start(ended)
+        if self._review():
+            self._look(self._rows, week.observation, week.mask)
+        else:
+            self._look(ended, week.observation, week.mask)
+        self._shared.show(week.observation)
 
 
-def _hash(key: np.uint64, values: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """SplitMix64 finaliser of key and value (Steele, Lea & Flood 2014)."""
-    with np.errstate(over="ignore"):
-        z = values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + key
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+class _Week(NamedTuple):
+    """Results of ``envs.step.step_chunk``, in its order."""
+
+    executed: NDArray[np.int64]
+    reward: NDArray[np.float64]
+    costs: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    residual: NDArray[np.float64]
+    observation: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    sales: NDArray[np.int64]
+
+
+def _gathered(pools: tuple[Customers, ...]) -> tuple[Customers, NDArray[np.int64]]:
+    """Customers that episodes may start from, world by world, and where each world's begin."""
+    parts = [pool.without_outcome().take(starts(pool)) for pool in pools]
+    offsets = np.cumsum([0, *(part.n for part in parts)])
+    return Customers(*map(np.concatenate, zip(*parts, strict=True))), offsets
+
+
+def _bytes(records: NDArray[np.void]) -> NDArray[np.uint8]:
+    """The same memory as bytes, shape (n, bytes of a record)."""
+    return records.view(np.uint8).reshape(records.shape[0], records.dtype.itemsize)
 
 
 class OfferEnv(gym.Env[Any, Any]):
     """One customer decided on week by week: ``OfferVectorEnv`` with a single row.
 
     Action, observation, reward, start, end and info are those of ``OfferVectorEnv`` without the
-    leading axis. Id: ``loyaltylab/Offers-v0``.
+    leading axis. Id: ``loyaltylab/Offers-v0``. With ``row`` and ``rows`` it is that row of a
+    vector environment of ``rows``: the same customers with the same luck.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium's own form
 
-    def __init__(self, task: OfferTask | None = None, render_mode: str | None = None) -> None:
-        self.vector = OfferVectorEnv(1, task, AutoresetMode.DISABLED, render_mode)
+    def __init__(
+        self,
+        task: OfferTask | None = None,
+        render_mode: str | None = None,
+        row: int = 0,
+        rows: int = 1,
+    ) -> None:
+        self.vector = OfferVectorEnv(1, task, AutoresetMode.DISABLED, render_mode, row, rows)
         self.render_mode = None
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
@@ -430,7 +429,7 @@ class OfferEnv(gym.Env[Any, Any]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start an episode; a seed fixes all that follows."""
         super().reset(seed=seed)
-        observation, info = self.vector.reset(seed=seed)
+        observation, info = self.vector.reset(seed=seed, options=options)
         return observation[0], _first(info)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:

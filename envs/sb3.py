@@ -1,6 +1,6 @@
 """Adapter from the native vector environment to Stable-Baselines3's VecEnv, with masks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,10 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from envs.offers import OfferTask, OfferVectorEnv
+from envs.offers import OfferVectorEnv
+from envs.task import OfferTask
+
+TerminalValue = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 
 
 class OfferVecEnv(VecEnv):
@@ -20,10 +23,22 @@ class OfferVecEnv(VecEnv):
     ----------
     num_envs, task
         As for ``OfferVectorEnv``.
+
+    Attributes
+    ----------
+    terminal_value
+        None, or a function of last observations, shape (m, N_FEATURES), that gives what to add
+        to the rewards of truncated episodes, shape (m,): γ times the value. SB3 adds that
+        itself, but calls the network once for every row; with this set it is called once a week
+        and SB3 is not told of the truncation, so that it does not add the value again.
+    week_reward
+        Rewards of the last week without any terminal value, shape (num_envs,).
     """
 
     def __init__(self, num_envs: int, task: OfferTask) -> None:
         self.env = OfferVectorEnv(num_envs, task, AutoresetMode.SAME_STEP)
+        self.terminal_value: TerminalValue | None = None
+        self.week_reward: NDArray[np.float64] = np.zeros(num_envs)
         self._actions: NDArray[np.integer] = np.zeros(num_envs, np.int64)
         super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
 
@@ -40,15 +55,22 @@ class OfferVecEnv(VecEnv):
     def step_wait(self) -> Any:
         """Observation, rewards, dones and infos of one week."""
         observation, reward, terminated, truncated, info = self.env.step(self._actions)
+        self.week_reward = reward
+        reward = reward.astype(np.float32)
         nothing: dict[str, Any] = {}
         infos = [nothing] * self.num_envs
         done = terminated | truncated
-        for row in np.flatnonzero(done):
-            infos[row] = {
-                "terminal_observation": info["final_obs"][row],
-                "TimeLimit.truncated": bool(truncated[row]),
-            }
-        return observation, reward.astype(np.float32), done, infos
+        if done.any():
+            last, told = info["final_obs"], truncated
+            if self.terminal_value is not None and truncated.any():
+                reward[truncated] += self.terminal_value(np.stack(last[truncated]))
+                told = np.zeros_like(truncated)
+            for row in np.flatnonzero(done):
+                infos[row] = {
+                    "terminal_observation": last[row],
+                    "TimeLimit.truncated": bool(told[row]),
+                }
+        return observation, reward, done, infos
 
     def close(self) -> None:
         """Nothing to release."""

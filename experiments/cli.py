@@ -579,6 +579,38 @@ def bench_constraints_command(
     print(json.dumps(plain_json(result)) if as_json else table(result))
 
 
+@bench.command("env")
+def bench_env_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    repetitions: Annotated[int, typer.Option(min=1, help="Figures are medians of these.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Seconds of each repetition.")] = 1.0,
+    ppo_steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 262_144,
+    threads: Annotated[int, typer.Option(min=0, help="Threads; 0 = every core.")] = 0,
+) -> None:
+    """Steps per second of the customer environment, and of MaskablePPO on it; a minute.
+
+    \b
+    A step is one customer's week, with observation, mask, reward, costs and ends; actions are
+    random and not timed. Measured with 64 and with 65,536 customers, with rewards as they are
+    and paired (each customer beside a twin without offers, which is twice the simulation).
+    MaskablePPO is timed end to end with paired rewards: rollouts, batch 4,096 x 4 epochs,
+    a 64x64 network. Other work on the machine slows it most: torch's threads wait for each
+    other; --threads 1 shows what one core does alone.
+    docs/environments.md says how to use the environments and what was measured.
+
+    \b
+    Examples:
+      loyaltylab bench env
+      loyaltylab bench env --json --repetitions 9
+      loyaltylab bench env --threads 1 --ppo-steps 65536
+    """  # noqa: D301
+    with contextlib.redirect_stdout(sys.stderr):
+        from experiments.bench.env import EnvSize, bench_env, table
+
+        result = bench_env(EnvSize(repetitions, seconds, ppo_steps, threads))
+    print(json.dumps(result) if as_json else table(result))
+
+
 @bench.command("allocation")
 def bench_allocation_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,

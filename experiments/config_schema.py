@@ -211,6 +211,7 @@ class TrainConfig:
     gae_lambda: float
     clip_range: float
     network: tuple[int, ...]
+    activation: Literal["relu", "tanh"]
     pool: int
     responses: tuple[str, ...]
 

@@ -16,7 +16,7 @@ from agents.rng import derive_seed
 from envs.constraints.masks import blocking, limits_record
 from envs.decision import GovernedPolicy
 from envs.features import observe
-from envs.offers import OfferTask
+from envs.task import OfferTask
 from experiments.approvals import approval_facts, approval_of
 from experiments.budget_modes import budget_modes, budget_modes_steps
 from experiments.config import DemoConfig

@@ -3,7 +3,8 @@
 Features are scaled inside the network, so what is exported scales exactly as what was trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +18,12 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
 
 from envs.features import CENTRE, N_FEATURES, SCALE
-from envs.offers import OfferTask
 from envs.sb3 import OfferVecEnv
+from envs.task import OfferTask
 from policies.base import DecisionContext
 
 CLIP = 5.0
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 def scaled(observation: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -44,19 +46,27 @@ class ScaledFeatures(BaseFeaturesExtractor):
 
 @dataclass(frozen=True)
 class PpoParameters:
-    """Settings of MaskablePPO; large batches, because the environment is fast."""
+    """Settings of MaskablePPO; large batches, because the environment is fast.
+
+    ``activation`` is one of ``ACTIVATIONS``: a third of the time of an update with tanh is tanh.
+    """
 
     total_steps: int = 1_000_000
     environments: int = 1024
-    rollout_length: int = 32
+    rollout_length: int = 8
     batch_size: int = 4096
     epochs: int = 4
-    learning_rate: float = 3e-4
+    learning_rate: float = 3e-3
     ent_coef: float = 0.01
     gamma: float = 0.97
     gae_lambda: float = 0.95
     clip_range: float = 0.2
     network: tuple[int, ...] = (64, 64)
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation={self.activation!r}: choose one of {list(ACTIVATIONS)}")
 
 
 @dataclass
@@ -76,8 +86,11 @@ class _History(BaseCallback):
         super().__init__()
         self.history = history
         self.tell = tell
+        self.weeks: list[float] = []
 
     def _on_step(self) -> bool:
+        # Not the buffer's rewards: those of truncated episodes hold what the future is worth.
+        self.weeks.append(float(self.training_env.week_reward.mean()))  # type: ignore[attr-defined]
         return True
 
     def _on_rollout_end(self) -> None:
@@ -85,10 +98,11 @@ class _History(BaseCallback):
         self.history.append(
             {
                 "steps": float(self.num_timesteps),
-                "reward_per_week": float(buffer.rewards.mean()),
+                "reward_per_week": float(np.mean(self.weeks)),
                 "contact_share": float((buffer.actions > 0).mean()),
             }
         )
+        self.weeks = []
         if self.tell is not None:
             self.tell(self.num_timesteps)
 
@@ -128,13 +142,36 @@ def train_maskable_ppo(
         policy_kwargs={
             "features_extractor_class": ScaledFeatures,
             "net_arch": list(parameters.network),
+            "activation_fn": ACTIVATIONS[parameters.activation],
+            "optimizer_kwargs": {"eps": 1e-5, "fused": True},  # SB3's own eps, in one pass
         },
         seed=seed,
         device="cpu",
     )
+
+    def terminal_value(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            value = model.policy.predict_values(torch.from_numpy(observation))
+        discounted: NDArray[np.float32] = value.numpy().reshape(-1) * np.float32(parameters.gamma)
+        return discounted
+
+    env.terminal_value = terminal_value
     training = Training(model)
-    model.learn(parameters.total_steps, callback=_History(training.history, tell))
+    with _unchecked_distributions():
+        model.learn(parameters.total_steps, callback=_History(training.history, tell))
     return training
+
+
+@contextmanager
+def _unchecked_distributions() -> Iterator[None]:
+    """No checks of each batch's probabilities by torch, which take a tenth of an update."""
+    distribution = torch.distributions.Distribution
+    before = distribution._validate_args
+    distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        distribution.set_default_validate_args(before)
 
 
 class ActionScores(nn.Module):

@@ -26,7 +26,7 @@ from envs.allocation.knapsack import (
 from envs.allocation.order import smallest, tie_order
 
 # Of the logarithms of the prices, coarse to fine; prices move one another, so the last is repeated.
-WIDTHS: tuple[float, ...] = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-5, 1e-5)
+WIDTHS: tuple[float, ...] = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-4)
 SAMPLE = 50_000  # customers among whom prices are sought first
 MOVES = 65_536  # looked at when filling what is left
 PAIRED = 256  # customers nearest to the prices, among whom pairs are looked for

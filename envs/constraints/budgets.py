@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.records import KINDS, WEEKS_PER_QUARTER
+from envs.allocation.several import Budget
 from envs.constraints.names import EVERY_CONSTRAINT, Constraint, enforces
 from envs.constraints.parameters import ConstraintParameters
 from envs.constraints.tail import TailRoom, tail_room
@@ -28,11 +29,14 @@ class Rooms(NamedTuple):
         By offers of kind discount.
     tail
         The offer budget in mode ``tail``, which then decides in place of ``offer_budget``.
+    shares
+        Further budgets, which a design gives to kinds of offers.
     """
 
     offer_budget: int | None = None
     discount_exposure: int | None = None
     tail: TailRoom | None = None
+    shares: tuple[Budget, ...] = ()
 
 
 def discounts(table: ActionTable) -> NDArray[np.bool_]:

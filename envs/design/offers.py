@@ -1,19 +1,13 @@
-"""The offers inside a programme: a policy under constraints and a budget split by kind.
-
-Every action but 0 belongs to one kind, so the kinds' budgets part the actions: each is a knapsack
-of its own (``allocate_by_kind``), a hundred times as fast as budgets that may overlap
-(``envs.allocation.several``). 13 weeks a step need that.
-"""
+"""The offers inside a programme: a policy under constraints and a budget split by kind."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.records import KINDS
-from envs.allocation.knapsack import allocate
-from envs.constraints.masks import blocking, limits_record
+from envs.allocation.several import Budget
+from envs.constraints.budgets import Rooms
 from envs.constraints.parameters import ConstraintParameters
-from envs.decision import DecisionContext, Policy
-from envs.features import observe
+from envs.decision import DecisionContext, GovernedPolicy, Policy
 from sim.ledger import to_minor
 from sim.market import FirmView
 from sim.offers import ActionTable
@@ -73,116 +67,47 @@ def policy_named(policy: Policy | str) -> Policy:
     return NAMED[policy]()
 
 
-class SplitBudget:
-    """The market's decider: what a policy proposes, within masks and a budget for each kind.
+class SplitBudget(GovernedPolicy):
+    """The market's decider: a policy under all constraints and a budget with a share per kind.
 
     In every week open and new commitments are at most ``limit``, those of a kind at most its share
     of it. What was promised before the budget fell stays promised; until it is used or over, then,
-    nothing new is given. The constraints' own offer budget comes on top.
+    nothing new is given. The constraints' own limits come on top.
 
     Parameters
     ----------
+    policy, constraints, n
+        As for ``GovernedPolicy``.
     kinds
         Kinds of offer that share the budget.
-    n
-        Customers in the market.
     """
 
     def __init__(
         self, policy: Policy, constraints: ConstraintParameters, kinds: tuple[str, ...], n: int
     ) -> None:
-        self.policy = policy
-        self.constraints = constraints
+        super().__init__(policy, constraints, n)
         self.kinds = kinds
-        self.n = n
-        self.limits = limits_record(constraints)
         self.limit = 0
         self.kind_limits: tuple[int, ...] = (0,) * len(kinds)
-        self.refused = 0.0
 
     def set_budget(self, weekly_per_customer: float, split: tuple[float, ...]) -> None:
         """Weekly budget in currency units per customer, and the share of each kind."""
         self.limit = to_minor(weekly_per_customer * self.n)
         self.kind_limits = tuple(int(share * self.limit) for share in split)
 
-    def decide(self, view: FirmView) -> NDArray[np.integer]:
-        """Actions of this week, shape (n,)."""
-        blocked = blocking(view.account, view.profile, view.table, self.limits)
-        rooms = self.rooms(view)
-        free = min(1.0, sum(rooms.values()) / self.limit) if self.limit > 0 else 0.0
-        observation = observe(view.profile, view.week, view.rules, free, self.refused)
-        context = DecisionContext(view.week, view.customer_id, view.table)
-        mask = blocked == 0
-        score = self.policy.propose(observation, mask, context)
-        action = allocate_by_kind(score, mask, view, rooms)
-        commitment = view.table.commitment
-        wish = np.where(mask, score, -np.inf)
-        wish[:, 0] = 0.0
-        asked, granted = (int(commitment[a].sum()) for a in (wish.argmax(axis=1), action))
-        self.refused = max(0.0, 1.0 - granted / asked) if asked > 0 else 0.0
-        return action
+    def rooms(self, view: FirmView) -> Rooms:
+        """What may be newly committed this week, in all and by kind."""
+        open_, kind = open_by_kind(view.account, view.table), kinds_of_actions(view.table)
+        shares = [Budget(max(0, self.limit - view.ledger.open_commitment))]
+        for name, limit in zip(self.kinds, self.kind_limits, strict=True):
+            of_kind = KINDS.index(name)
+            shares.append(Budget(max(0, limit - int(open_[of_kind])), kind == of_kind))
+        return super().rooms(view)._replace(shares=tuple(shares))
 
-    def rooms(self, view: FirmView) -> dict[str, int]:
-        """What may be newly committed this week by kind, minor units."""
-        open_ = open_by_kind(view.account, view.table)
-        rooms = {
-            kind: max(0, limit - int(open_[KINDS.index(kind)]))
-            for kind, limit in zip(self.kinds, self.kind_limits, strict=True)
-        }
-        room = max(0, self.limit - view.ledger.open_commitment)
-        own = self.constraints.offer_budget.available(
-            self.n, view.ledger.open_commitment, view.ledger.settled
-        )
-        room = room if own is None else min(room, own)
-        total = sum(rooms.values())
-        if total > room:
-            rooms = {kind: share * room // total for kind, share in rooms.items()}
-        return rooms
-
-    def finish(self, view: FirmView) -> None:
-        """Nothing to do."""
-
-
-def allocate_by_kind(
-    score: NDArray[np.float64], mask: NDArray[np.bool_], view: FirmView, rooms: dict[str, int]
-) -> NDArray[np.int16]:
-    """Actions within mask and the room of each kind, shape (n,).
-
-    Everybody asks for the best action; each kind's budget serves those who ask for it
-    (``envs.allocation.knapsack.allocate``); whoever is refused asks for the best of another kind.
-    Never over budget; each kind is allocated well, their mix is not claimed to be the best.
-    """
-    commitment, of_kind = view.table.commitment, kinds_of_actions(view.table)
-    left = dict(rooms)
-    open_ = mask.copy()
-    action = np.zeros(len(score), np.int16)
-    asking = np.arange(len(score))
-    for _ in rooms:
-        wish = np.where(open_[asking], score[asking], -np.inf)
-        wish[:, 0] = 0.0
-        best = wish.argmax(axis=1)
-        wanted = of_kind[best]
-        refused = []
-        for kind in rooms:
-            rows, wishes = (part[wanted == KINDS.index(kind)] for part in (asking, best))
-            cost = int(commitment[wishes].sum())
-            if cost <= left[kind]:
-                action[rows] = wishes
-                left[kind] -= cost
-                continue
-            own = open_[rows] & (of_kind == KINDS.index(kind))
-            own[:, 0] = True
-            answer = allocate(
-                score[rows], commitment, own, left[kind], view.customer_id[rows], view.week
-            )
-            action[rows] = answer.action
-            left[kind] -= answer.committed
-            refused.append(rows[answer.action == 0])
-            open_[np.ix_(refused[-1], np.flatnonzero(of_kind == KINDS.index(kind)))] = False
-        asking = np.concatenate(refused) if refused else asking[:0]
-        if asking.size == 0:
-            break
-    return action
+    def free_share(self, rooms: Rooms) -> float:
+        """Free share of the budget, which the policy sees."""
+        room = rooms.shares[0].room or 0
+        return min(1.0, room / self.limit) if self.limit > 0 else 0.0
 
 
 def kinds_of_actions(table: ActionTable) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from envs.design.kpis import Quarter, kpi_table
 from envs.design.levers import Design, LeverParameters, Levers, even_split
 from envs.design.offers import policy_named
 from envs.design.running import RunningProgramme
-from envs.offers import CAPPED, default_world
+from envs.task import CAPPED, default_world
 from sim.goalposts import Goalposts
 from sim.world import World
 

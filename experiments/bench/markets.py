@@ -12,7 +12,7 @@ from agents.population import GROCERY, draw_population
 from agents.records import Customers
 from agents.rng import POLICY, block, derive_seed
 from envs.constraints.masks import blocking, limits_record
-from envs.offers import default_world
+from envs.task import default_world
 from experiments.config import compose_simulate
 from experiments.worlds import build_world, draw_customers, population_of
 from sim.market import Decider, FirmView

@@ -5,28 +5,15 @@ import dataclasses
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
-from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import envs
 from envs.constraints.parameters import ConstraintParameters, ContactCap, OfferBudget
 from envs.features import HIGH, LOW
-from envs.offers import OfferEnv, OfferTask, OfferVectorEnv
+from envs.offers import OfferEnv, OfferVectorEnv
 from envs.sb3 import OfferVecEnv
-from sim.engine import Engine
 
 ID = "loyaltylab/Offers-v0"
-
-
-@pytest.fixture(scope="module")
-def task(world, population):
-    """Customers after half a year in the everything-world, episodes of 20 weeks."""
-    pool = population(300)
-    engine = Engine(pool, world.rules(), np.uint64(5))
-    for _ in range(26):
-        engine.advance()
-    return OfferTask((world,), pool, horizon=20)
 
 
 def random_allowed(mask, rng):
@@ -42,11 +29,6 @@ def rollout(env, seed, weeks=50):
         observation, reward, terminated, truncated, info = env.step(action)
         seen.append(np.column_stack([observation, reward, terminated, truncated]))
     return seen
-
-
-def test_gymnasium_and_sb3_accept_the_environment(task):
-    check_env(OfferEnv(task), skip_render_check=True)
-    check_sb3_env(OfferEnv(task))
 
 
 def test_a_registered_id_makes_one_and_many():
@@ -185,14 +167,6 @@ def test_a_paired_reward_is_zero_where_nothing_is_offered(task):
     assert (reward != 0).any()
 
 
-def test_worlds_deal_rows_and_stay_reproducible(task, world):
-    louder = world._replace(response=dataclasses.replace(world.response, goal_gradient=1.5))
-    both = dataclasses.replace(task, worlds=(world, louder))
-    first, again = (rollout(OfferVectorEnv(31, both), seed=5, weeks=12) for _ in range(2))
-    for one, two in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one, two)
-
-
 def test_sb3_sees_masks_terminal_observations_and_truncation(task):
     env = OfferVecEnv(12, task)
     env.seed(3)
@@ -262,3 +236,30 @@ def test_a_total_budget_counts_running_episodes_only(task):
 def test_a_misspelt_argument_is_refused(task):
     with pytest.raises(TypeError, match="tsk"):
         OfferVectorEnv(2, tsk=task)
+
+
+def test_sb3_gets_the_terminal_value_in_one_call_and_is_not_told_of_the_truncation(task):
+    plain, batched = OfferVecEnv(12, task), OfferVecEnv(12, task)
+    calls = []
+
+    def value(last):
+        calls.append(last)
+        return last[:, 0] + 1.0
+
+    batched.terminal_value = value
+    for env in (plain, batched):
+        env.seed(3)
+        env.reset()
+    for _ in range(task.horizon):
+        _, reward, _, infos = plain.step(np.zeros(12, int))
+        _, more, done, silent = batched.step(np.zeros(12, int))
+    told = np.array([info.get("TimeLimit.truncated", False) for info in infos])
+    assert told.any()
+    assert not any(silent[row]["TimeLimit.truncated"] for row in np.flatnonzero(done))
+    (last,) = calls
+    np.testing.assert_array_equal(
+        last, np.stack([infos[row]["terminal_observation"] for row in np.flatnonzero(told)])
+    )
+    np.testing.assert_array_equal(more[~told], reward[~told])
+    np.testing.assert_array_equal(more[told], reward[told] + last[:, 0] + 1.0)
+    np.testing.assert_array_equal(batched.week_reward, plain.week_reward)

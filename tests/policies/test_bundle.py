@@ -25,8 +25,8 @@ from envs.constraints.parameters import (
 )
 from envs.decision import GovernedPolicy
 from envs.features import CENTRE, FEATURES, N_FEATURES, SCALE, observe
-from envs.offers import OfferTask
 from envs.sb3 import OfferVecEnv
+from envs.task import OfferTask
 from policies.export.bundle import (
     ScoringModel,
     _world,

@@ -9,7 +9,7 @@ from agents.response import KindEffects, ResponseParameters
 from envs.constraints.parameters import ConstraintParameters
 from envs.decision import DecisionContext, GovernedPolicy
 from envs.features import observe
-from envs.offers import OfferTask
+from envs.task import OfferTask
 from policies.heuristics import NoOffers
 from policies.rl import ActionScores, PpoParameters, TorchPolicy, train_maskable_ppo
 from policies.values import learn_values

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.design.levers import Design, LeverParameters, Levers, even_split
-from envs.offers import default_world
+from envs.task import default_world
 from sim.programme import ProgrammeParameters, Reward, Tier
 from sim.redesign import check_change
 

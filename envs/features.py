@@ -84,6 +84,19 @@ _OPEN_PRIOR, _OPEN_WEIGHT = 0.35, 4.0
 _REDEEM_PRIOR, _REDEEM_WEIGHT = 0.1, 4.0
 
 
+def feature_facts(allowed: tuple[str, ...] | None) -> list[dict[str, str | bool]]:
+    """Name, unit and purpose of every feature, and whether policies may use it (None: all)."""
+    return [
+        {
+            "name": feature.name,
+            "unit": feature.unit,
+            "purpose": feature.purpose,
+            "allowed": allowed is None or feature.name in allowed,
+        }
+        for feature in FEATURES
+    ]
+
+
 def column(name: str) -> int:
     """Index of a feature by name."""
     return FEATURE_NAMES.index(name)

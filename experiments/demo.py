@@ -15,7 +15,7 @@ from agents.calibration.posterior import Posterior
 from agents.rng import derive_seed
 from envs.constraints.masks import blocking, limits_record
 from envs.decision import GovernedPolicy
-from envs.features import observe
+from envs.features import feature_facts, observe
 from envs.task import OfferTask
 from experiments.approvals import approval_facts, approval_of
 from experiments.budget_modes import budget_modes, budget_modes_steps
@@ -122,6 +122,7 @@ class _Job:
                 "approval": approval_facts(self.approval, config.constraints),
             },
             "budget_modes": modes,
+            "features": feature_facts(self.config.constraints.features),
             "training": training["facts"],
             "evaluation": {
                 "customers": config.evaluate.customers,

@@ -91,7 +91,7 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
         change of the points liability, points valued anew by a change of prices included. With
         ``task.paired`` less that of a twin whose programme never changes.
 
-    Protection (``task.goalposts``; no action gets around it)
+    Protection (``task.constraints.goalposts``; no action gets around it)
         Worse terms hold 13 weeks after their announcement, better ones at once. Who is within 20 %
         of the next tier or of a reward when it gets dearer keeps the old threshold or price until
         it is reached. Worse terms take no tier and no multiplier from anybody who has it. Both

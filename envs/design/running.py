@@ -12,7 +12,6 @@ from envs.decision import Policy
 from envs.design.kpis import Quarter
 from envs.design.levers import Design, kinds_of
 from envs.design.offers import NoOffers, SplitBudget
-from sim.goalposts import Goalposts
 from sim.market import LoyaltyMarket
 from sim.notices import Notices
 from sim.world import World
@@ -43,12 +42,11 @@ class RunningProgramme:
         design: Design,
         policy: Policy,
         constraints: ConstraintParameters,
-        goalposts: Goalposts,
         improve_at_once: bool = True,
         network: Network | None = None,
     ) -> None:
         self.design = design
-        self.notices = Notices(world.programme, goalposts, improve_at_once)
+        self.notices = Notices(world.programme, constraints.goalposts, improve_at_once)
         self.offers = SplitBudget(policy, constraints, kinds_of(world.book), customers.n)
         self.offers.set_budget(design.weekly_budget, design.split)
         self.market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)

@@ -15,7 +15,6 @@ from envs.design.levers import Design, LeverParameters, Levers, even_split
 from envs.design.offers import policy_named
 from envs.design.running import RunningProgramme
 from envs.task import CAPPED, default_world
-from sim.goalposts import Goalposts
 from sim.world import World
 
 HORIZON_QUARTERS = 12
@@ -42,9 +41,8 @@ class DesignTask:
     weekly_budget
         Offer budget at the start, currency units per customer and week; 0: there is none.
     constraints
-        Bind every offer; their ``offer_budget`` is a limit that no action can raise.
-    goalposts
-        How the programme may change.
+        Bind every offer; their ``offer_budget`` is a limit that no action can raise. Their
+        ``goalposts`` say how the programme may change.
     improve_at_once
         Better terms hold at once; otherwise they wait for the notice period too.
     levers
@@ -61,7 +59,6 @@ class DesignTask:
     policy: Policy | str = "no_offers"
     weekly_budget: float = WEEKLY_BUDGET
     constraints: ConstraintParameters = CAPPED
-    goalposts: Goalposts = field(default_factory=Goalposts)
     improve_at_once: bool = True
     levers: LeverParameters = field(default_factory=LeverParameters)
     horizon: int = HORIZON_QUARTERS
@@ -107,7 +104,6 @@ class DesignTask:
             self.start_of(at),
             policy_named(self.policy),
             self.constraints,
-            self.goalposts,
             self.improve_at_once,
         )
 

@@ -55,8 +55,8 @@ def limits(summary: Mapping[str, Any]) -> Markup:
         ],
         *groups,
     )
-    modes = _modes(summary)
-    if not ledger and not modes:
+    modes, features = _modes(summary), _features(summary)
+    if not ledger and not modes and not features:
         return Markup("")
     return section(
         "limits",
@@ -68,6 +68,7 @@ def limits(summary: Mapping[str, Any]) -> Markup:
         ),
         ledger,
         modes,
+        features,
     )
 
 
@@ -85,6 +86,26 @@ def _ledger_row(entry: Mapping[str, Any]) -> list[object]:
         f"{decimal(entry.get('checked'))} {plain(entry.get('unit'))}",
         decimal(entry.get("bound")),
     ]
+
+
+def _features(summary: Mapping[str, Any]) -> Markup:
+    return table(
+        "What policies may know of a customer, and what for",
+        [Column("Feature", "text"), Column("Unit", "text"), Column("Purpose", "text"),
+         Column("Used", "text")],
+        Group(
+            "",
+            [
+                [
+                    plain(row.get("name")),
+                    plain(row.get("unit")),
+                    plain(row.get("purpose")),
+                    "yes" if row.get("allowed") else "withheld",
+                ]
+                for row in rows(summary, "features")
+            ],
+        ),
+    )  # fmt: skip
 
 
 def _modes(summary: Mapping[str, Any]) -> Markup:

@@ -105,6 +105,7 @@ def test_the_demo_leaves_report_summary_bundle_and_offers(runs):
     assert all(row["constraint_ledger"] for row in summary["policies"])
     assert [row["mode"] for row in summary["budget_modes"]] == ["worst_case", "tail"]
     assert summary["budget_modes"][0]["weeks_above_limit"] == 0
+    assert all(row["purpose"] and row["allowed"] for row in summary["features"])
     assert summary["constraints"]["approval"]["status"] == "approved"
     for row in summary["policies"]:
         if row["policy"] == "no_offers":

@@ -1,5 +1,6 @@
 """From a policy's scores to this week's actions: the one path of every run and of scoring."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -210,6 +211,9 @@ class GovernedPolicy:
         )
         self.audit = ViolationLedger(self.constraints, view.table, self.n, view.profile)
         self._booked = _Booked.of(view)
+        # Copies: what a policy does to them changes no limit, and leads to no latent trait.
+        self._shown = deepcopy(view.table)
+        self._ids = view.customer_id.copy()
         return self.audit
 
     def decide(self, view: FirmView) -> NDArray[np.integer]:
@@ -231,7 +235,7 @@ class GovernedPolicy:
             self.budget_refused,
             self.constraints.features,
         )
-        context = DecisionContext(view.week, view.customer_id, view.table)
+        context = DecisionContext(view.week, self._ids, self._shown)
         score = self.policy.propose(observation, blocked == 0, context)
         decision = decide(score, blocked, view.table, rooms, view.customer_id, view.week)
         self.budget_refused = decision.budget_refused

@@ -64,7 +64,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     14  tier                         tier              0      6  status
     15  next_tier_gap                share             0      1  share missing for the next tier
     16  contacts_4                   contacts          0      4  contacts of the last 4 weeks
-    17  contacts_26                  contacts          0     26  contacts of the last 26 weeks
+    17  contacts_13                  contacts          0     13  contacts of the last 13 weeks
     18  open_rate_email              probability       0      1  attention by email, shrunk
     19  open_rate_sms                probability       0      1  attention by sms, shrunk
     20  open_rate_push               probability       0      1  attention by push, shrunk
@@ -212,7 +212,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             self._key = derive_seed(base, "train")
             self._episode[:] = 0
         self._start(chosen)
-        if chosen.size == self.num_envs:
+        if chosen.size == self.num_envs or not self._shared.opened:
             self._weeks = 0
             self._shared.open(self.customers.profile)
         observation = np.empty((self.num_envs, N_FEATURES), np.float32)
@@ -232,6 +232,8 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         dict[str, Any],
     ]:
         """One week for every row; see the class for all values."""
+        if not self._shared.opened:
+            raise gym.error.ResetNeeded("reset before the first step")
         wanted = self._checked(actions)
         restarting = np.flatnonzero(self._ended)
         if restarting.size:

@@ -29,6 +29,10 @@ class SharedLimits:
     ----------
     record
         LIMITS of the masks, shape (1,); the alarm changes it.
+    bind
+        Whether any limit is shared.
+    opened
+        Whether the books are open; before, no step is taken.
     """
 
     def __init__(
@@ -48,12 +52,14 @@ class SharedLimits:
             or parameters.liability_alarm is not None
         )
         self._per_point = per_point
+        self.opened = False
         self._budgets: FirmBudgets | None = None
         self._rooms = Rooms()
         self._refused = 0.0
 
     def open(self, profile: NDArray[np.void]) -> None:
         """Open the books with PROFILE rows, shape (n,): no week is closed, nothing refused."""
+        self.opened = True
         self._refused = 0.0
         if self.bind:
             self._budgets = FirmBudgets(self.parameters, self.table, self.n, profile)

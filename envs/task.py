@@ -65,10 +65,10 @@ class OfferTask:
     pool
         Customers who start episodes, one cohort for all worlds or one for each, each at one
         week, usually after a warm-up; prospects and those who have closed their account are
-        passed over. Worlds of different programmes need a pool each.
+        passed over. Worlds of different programmes need a pool each, and the same cost of a point.
     constraints
-        Masks always bind. The offer budget is shared by all rows of a vector environment, so a
-        single customer's environment does without.
+        Masks always bind. Budgets are shared by all rows of a vector environment; a single
+        customer's has that customer's share alone, which may be less than any offer costs.
     horizon
         Weeks per episode.
     paired
@@ -126,14 +126,16 @@ class OfferTask:
                 f"worlds[{at}] has actions {theirs.labels}, worlds[0] {mine.labels}: "
                 "all worlds of a task need the same"
             )
-        for name in ("kind", "pressure"):
-            if (mine.offers[name] != theirs.offers[name]).any():
+        # Masks and budgets are those of worlds[0]'s tables: only how customers respond may differ.
+        for name in mine.offers.dtype.names or ():
+            if name != "strength" and (mine.offers[name] != theirs.offers[name]).any():
                 raise ValueError(f"worlds[{at}]: offers differ in {name} from those of worlds[0]")
-        budget = self.constraints.offer_budget.weekly_per_customer
-        if budget is not None and (mine.commitment != theirs.commitment).any():
+        for name in mine.actions.dtype.names or ():
+            if (mine.actions[name] != theirs.actions[name]).any():
+                raise ValueError(f"worlds[{at}]: actions differ in {name} from those of worlds[0]")
+        if mine.categories != theirs.categories:
             raise ValueError(
-                f"worlds[{at}]: what an offer can cost differs from worlds[0]; "
-                "a shared offer_budget needs it to be the same"
+                f"worlds[{at}] has categories {theirs.categories}, worlds[0] {mine.categories}"
             )
         if first.filter != other.filter:
             raise ValueError(

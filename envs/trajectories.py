@@ -176,4 +176,4 @@ def _answer(given: Any, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     propensity = np.asarray(propensity, dtype=np.float64)
     if propensity.shape != (n,) or (propensity < 0).any() or (propensity > 1).any():
         raise ValueError(f"propensities must have shape ({n},) and lie in 0..1")
-    return np.asarray(action, dtype=np.int64), propensity
+    return np.array(action, dtype=np.int64), propensity

@@ -261,7 +261,12 @@ class _Job:
             training = train_maskable_ppo(task, settings, int(key) % 2**31, tell)
         with self._stage("Learn the value of offers"):
             chosen = pool.take(slice(0, _VALUE_CUSTOMERS))
-            values = learn_values(worlds, chosen, derive_seed(config.seed, "plan"))
+            values = learn_values(
+                worlds,
+                chosen,
+                derive_seed(config.seed, "plan"),
+                allowed=config.constraints.features,
+            )
         return {
             "scores": ActionScores(training.model),
             "values": values,

@@ -83,6 +83,7 @@ def learn_values(
     key: np.uint64,
     weeks: int = 13,
     replicas: int = 8,
+    allowed: tuple[str, ...] | None = None,
 ) -> ValueHeads:
     """Fit the heads on branches from these customers.
 
@@ -96,6 +97,8 @@ def learn_values(
         Seed of the planning luck (role "plan"): evaluation's luck is never seen.
     weeks, replicas
         Horizon and luck per customer and action.
+    allowed
+        Features that may be used, None: all; see ``envs.features.observe``.
     """
     table = worlds[0].table
     values, costs = zip(
@@ -103,7 +106,10 @@ def learn_values(
     )
     value, cost = np.mean(values, axis=0), np.mean(costs, axis=0)
     observation = observe(
-        customers.profile, customers.state["week"].astype(np.int64), worlds[0].rules()
+        customers.profile,
+        customers.state["week"].astype(np.int64),
+        worlds[0].rules(),
+        allowed=allowed,
     )
     features = _basis(torch.tensor(observation), torch.tensor(CENTRE), torch.tensor(SCALE))
     basis = features.numpy().astype(np.float64)

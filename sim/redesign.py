@@ -68,11 +68,6 @@ def same_terms(one: ProgrammeParameters, other: ProgrammeParameters) -> bool:
     return replace(one, name=other.name) == other
 
 
-def worsens(before: ProgrammeParameters, after: ProgrammeParameters) -> bool:
-    """Is any term of ``after`` worse for members?"""
-    return not same_terms(better_of(before, after), after)
-
-
 def takes_slot(before: NDArray[np.void], after: NDArray[np.void]) -> bool:
     """Is a threshold, price or multiplier worse, so that old ones are kept? PROGRAMME records."""
     return bool(

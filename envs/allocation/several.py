@@ -237,21 +237,24 @@ def _bracket(
 
     if kept(0.0):
         return 0.0, 0.0
-    lowest = top * _LOWEST
-    price = float(prices[part]) or top / 10
+    lowest = max(top * _LOWEST, float(np.finfo(float).tiny))
+    price = max(float(prices[part]) or top / 10, lowest)
     step = width
     if kept(price):
         high, low = price, price * np.exp(-step)
         while low > lowest and kept(low):
             step *= 2
             high, low = low, low * np.exp(-step)
+        low = max(low, lowest / 2)
     else:
         low, high = price, price * np.exp(step)
         while high < top and not kept(high):
             step *= 2
             low, high = high, high * np.exp(step)
     while np.log(high / low) > finer:
-        middle = float(np.sqrt(high * low))
+        middle = float(np.sqrt(high) * np.sqrt(low))
+        if not low < middle < high:  # next to each other, or below what floats can tell apart
+            break
         high, low = (middle, low) if kept(middle) else (high, middle)
     return float(high), float(low)
 

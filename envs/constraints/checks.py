@@ -18,6 +18,36 @@ _PRIOR_USES, _PRIOR_OFFERS = 0.4, 4.0
 _PRIOR_OPENED, _PRIOR_MESSAGES = 1.4, 4.0
 
 
+def discounting(table: ActionTable) -> NDArray[np.bool_]:
+    """Which actions give a discount, read from labels of kinds, shape (n_actions,)."""
+    kinds = [KINDS[kind] for kind in table.offers["kind"]]
+    return np.array([at >= 0 and kinds[at] == "discount" for at in table.actions["offer"]])
+
+
+class FirmDiary:
+    """Revenue and discounts week by week, minor units; before it was opened, revenue as the
+    profiles' averages have it.
+    """
+
+    def __init__(self, profile: NDArray[np.void]) -> None:
+        known = np.where(profile["joined"] >= 0, profile["revenue_slow"], 0.0)
+        self._weekly = float(known.sum(dtype=np.float64))
+        self._weeks: list[tuple[int, int]] = []
+
+    def write(self, revenue: int, discounts: int) -> None:
+        """A week that has ended."""
+        self._weeks.append((revenue, discounts))
+
+    def revenue(self, weeks: int) -> int:
+        """Of the last so many weeks."""
+        last = self._weeks[-weeks:]
+        return sum(revenue for revenue, _ in last) + int(self._weekly * (weeks - len(last)))
+
+    def discounts(self, weeks: int) -> int:
+        """Of the last so many weeks."""
+        return sum(given for _, given in self._weeks[-weeks:])
+
+
 class Contacted:
     """The customers about to get an offer, with what they get and who they are."""
 

@@ -6,8 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.records import KINDS, WEEKS_PER_QUARTER
-from envs.constraints.budgets import TrailingBooks, discounts
-from envs.constraints.checks import ContactDiary, Contacted, open_discounts, tail_reservation
+from envs.constraints.checks import (
+    ContactDiary,
+    Contacted,
+    FirmDiary,
+    discounting,
+    open_discounts,
+    tail_reservation,
+)
 from envs.constraints.entries import Entry, entries_of, fairness_entry_row, of_channel, paces
 from envs.constraints.fairness import FairnessBooks
 from envs.constraints.names import NATURE, Constraint
@@ -54,9 +60,9 @@ class ViolationLedger:
         self.committed: list[int] = []
         self.entries = entries_of(parameters, n)
         self._diary = ContactDiary(n)
-        self._books = TrailingBooks(profile)
+        self._books = FirmDiary(profile)
         self._fairness = FairnessBooks(n)
-        self._discounts = discounts(table)
+        self._discounts = discounting(table)
 
     # -------------------------------------------------------------------------- decisions
 
@@ -191,7 +197,7 @@ class ViolationLedger:
     def settled_week(self, spent: int, revenue: int = 0, discounts: int = 0) -> None:
         """Check what the week settled, and book its revenue and discounts; minor units."""
         self.settled += spent
-        self._books.close_week(revenue, discounts)
+        self._books.write(revenue, discounts)
         weekly = self.parameters.offer_budget.weekly_limit(self.n)
         if weekly is None:
             return

@@ -1,5 +1,7 @@
 """Masks: which constraint blocks each action of each customer, as one compiled rule."""
 
+import math
+
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
@@ -88,7 +90,7 @@ def _cap(cap: ContactCap | None) -> tuple[int, int]:
 
 
 def _basis_points(share: float) -> int:
-    return round(share * BASIS)
+    return math.floor(share * BASIS + 1e-6)
 
 
 @kernel

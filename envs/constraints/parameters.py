@@ -52,11 +52,6 @@ class OfferBudget:
         limits += [limit - settled for limit in (total,) if limit is not None]
         return min(limits) if limits else None
 
-    def available(self, n: int, reserved: int, settled: int) -> int | None:
-        """What may be newly reserved this week, minor units, never below 0."""
-        limit = self.reservable(n, settled)
-        return None if limit is None else max(0, limit - reserved)
-
     def free_share(self, n: int, available: int | None) -> float:
         """Free share of the weekly limit, 1 without a limit."""
         weekly = self.weekly_limit(n)

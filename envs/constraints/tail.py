@@ -154,7 +154,8 @@ def allocate_in_tail(
         if at <= 0.0 or (best.action == best.wanted).all():
             break
         slope = room.deviation / (2 * math.sqrt(at))
-        weight = np.ceil(FINENESS * (room.expected + slope * squares)).astype(np.int64)
+        weight = np.ceil(FINENESS * (room.expected + slope * squares))
+        weight = np.minimum(weight, float(LARGEST_BUDGET)).astype(np.int64)
         left = room.limit - room.open_expected - slope * (room.open_squares + at)
         if left < 0:
             break

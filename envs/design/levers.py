@@ -1,5 +1,6 @@
 """What a designer moves: from an action in [-1, 1] to the next design of a programme."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -176,7 +177,7 @@ class Levers:
                 for reward, price in zip(rewards, moved, strict=True)
             )
         if rate != programme.points_per_unit:
-            rate = max(round(rate, 3), 0.001)
+            rate = max(math.floor(rate * 1000 + 1e-6) / 1000, 0.001)
         return replace(programme, tiers=moved_tiers, points_per_unit=rate, rewards=rewards)
 
     def _gaps(

@@ -107,6 +107,8 @@ class SplitBudget(GovernedPolicy):
     def free_share(self, rooms: Rooms) -> float:
         """Free share of the budget, which the policy sees."""
         room = rooms.shares[0].room or 0
+        if rooms.offer_budget is not None:
+            room = min(room, rooms.offer_budget)
         return min(1.0, room / self.limit) if self.limit > 0 else 0.0
 
 

@@ -263,3 +263,18 @@ def test_sb3_gets_the_terminal_value_in_one_call_and_is_not_told_of_the_truncati
     np.testing.assert_array_equal(more[~told], reward[~told])
     np.testing.assert_array_equal(more[told], reward[told] + last[:, 0] + 1.0)
     np.testing.assert_array_equal(batched.week_reward, plain.week_reward)
+
+
+def test_a_shared_budget_binds_from_the_first_reset_on(task):
+    limited = dataclasses.replace(
+        task, constraints=ConstraintParameters(OfferBudget(weekly_per_customer=20.0))
+    )
+    env = OfferVectorEnv(40, limited, AutoresetMode.DISABLED)
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(np.zeros(40, np.int64))
+    for half in (np.arange(40) < 20, np.arange(40) >= 20):
+        env.reset(options={"reset_mask": half})
+    for _ in range(6):
+        score = np.where(env.action_masks(), env.table.commitment, -1)
+        env.step(score.argmax(axis=1))
+        assert env.customers.account["commitment"].sum() <= 40 * 20

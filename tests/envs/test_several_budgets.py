@@ -173,3 +173,10 @@ def test_budgets_that_do_not_fit_are_refused(budget, message):
     score = np.ones((2, 3))
     with pytest.raises(ValueError, match=message):
         allocate_within(score, np.array([0, 1, 1]), score > 0, [budget], ids(2), WEEK)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-165, 1e-20, 1e140])
+def test_scores_of_any_size_are_allocated(scale):
+    score, commitment, mask, budgets = a_problem(np.random.default_rng(5), 50, 8)
+    answer = allocate_within(score * scale, commitment, mask, budgets, ids(50), WEEK)
+    assert answer.committed > 0

@@ -38,7 +38,8 @@ def money(cohort):
 def slow_step(env, actions):
     """A week without restarts by the parts that every other run uses."""
     env = copy.deepcopy(env)
-    executed = env._within_budget(actions)
+    ids = env.customers.state["replica"].astype(np.uint64)
+    executed = env._shared.within(actions, env._blocked, ids, env._weeks)
     own = lived(env, env.customers, executed)
     reward = money(own)
     closed = own.account["closed"] > 0
@@ -51,13 +52,14 @@ def slow_step(env, actions):
     budget = env.task.constraints.offer_budget
     held = int(own.account["commitment"].sum(dtype=np.int64))
     settled = int(env._settled.sum() + own.outcome["settled"].sum())
-    left = budget.free_share(own.n, budget.available(own.n, held, settled))
+    limit = budget.reservable(own.n, settled)
+    left = budget.free_share(own.n, None if limit is None else max(0, limit - held))
     observation = np.empty((own.n, env.single_observation_space.shape[0]), np.float32)
     residual = np.zeros(own.n)
     for at, world in enumerate(env.task.worlds):
         rows, rules = np.flatnonzero(env._world == at), world.rules()
         observation[rows] = observe(
-            own.profile[rows], weeks[rows], rules, left, env._budget_refused
+            own.profile[rows], weeks[rows], rules, left, env._shared._refused
         )
         for row in rows[(closed | late)[rows]]:
             residual[row] = residual_value(
@@ -69,7 +71,7 @@ def slow_step(env, actions):
         "reward": reward,
         "terminated": closed,
         "truncated": late & ~closed,
-        "mask": blocking(own.account, own.profile, env.table, env._limits) == 0,
+        "mask": blocking(own.account, own.profile, env.table, env._shared.record) == 0,
         "executed": executed,
         "residual": residual / 100.0,
         "offer_budget": outcome["settled"] / 100.0,
@@ -118,7 +120,7 @@ def test_a_week_has_the_bits_of_the_slow_route(which, paired, request, any_allow
         info = {"action_mask": found["mask"]}
         ended = found["terminated"] | found["truncated"]
         ends += int(ended.sum())
-        refused = max(refused, env._budget_refused)
+        refused = max(refused, env._shared._refused)
         if ended.any():
             _, info = env.reset(options={"reset_mask": ended})
     assert ends > 150

@@ -136,3 +136,23 @@ def test_the_ledger_counts_from_its_own_books(world, population):
     assert ledger.total_violations == 0
     ledger.decided(contact, customers.account, customers.profile)
     assert ledger.violations["contact_cap"] == 2
+
+
+class Meddler(Dearest):
+    """Wants the dearest, and makes every offer free in the price list it is shown."""
+
+    def propose(self, observation, mask, context):
+        score = super().propose(observation, mask, context)
+        context.table.actions["commitment"][:] = 0
+        context.table.offers["cap"][:] = 0
+        assert context.customer_id.base is None  # no way to the traits beside the ids
+        context.customer_id[:] = 0
+        return np.maximum(score, 1.0)
+
+
+def test_a_policy_that_edits_what_it_is_shown_changes_no_limit(world, population):
+    market, governed = run(world, population(300), Meddler(), LIMITED, weeks=12)
+    assert governed.audit.total_violations == 0
+    assert governed.audit.peak_reserved_share <= 1.0
+    assert market.table.commitment.max() > 0
+    assert len(np.unique(market.customers.traits["id"])) == 300

@@ -47,6 +47,28 @@ class Policy(Protocol):
         """
 
 
+def no_scores(observation: NDArray[np.float32], table: ActionTable) -> NDArray[np.float64]:
+    """Scores that want nothing for anyone, shape (n, n_actions)."""
+    score = np.full((observation.shape[0], table.n), -np.inf)
+    score[:, 0] = 0.0
+    return score
+
+
+class NoOffers:
+    """The programme runs, nobody gets an offer: what everything is compared with."""
+
+    name = "no_offers"
+
+    def propose(
+        self,
+        observation: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        context: DecisionContext,
+    ) -> NDArray[np.float64]:
+        """Nothing for anyone."""
+        return no_scores(observation, context.table)
+
+
 @dataclass(frozen=True)
 class Decision:
     """One week's decisions, arrays of shape (n,).

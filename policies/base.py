@@ -4,18 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.records import KINDS
-from envs.decision import DecisionContext, Policy
+from envs.decision import DecisionContext, Policy, no_scores
 from envs.features import column
 from sim.offers import ActionTable
 
 __all__ = ["DecisionContext", "Policy", "actions_of_kind", "feature", "no_scores", "prefer"]
-
-
-def no_scores(observation: NDArray[np.float32], table: ActionTable) -> NDArray[np.float64]:
-    """Scores that want nothing for anyone, shape (n, n_actions)."""
-    score = np.full((observation.shape[0], table.n), -np.inf)
-    score[:, 0] = 0.0
-    return score
 
 
 def feature(observation: NDArray[np.float32], name: str) -> NDArray[np.float64]:

@@ -4,22 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.rng import Purpose, draw_uniforms
+from envs.decision import NoOffers
 from policies.base import DecisionContext, actions_of_kind, feature, no_scores, prefer
 
-
-class NoOffers:
-    """The programme runs, nobody gets an offer: what everything is compared with."""
-
-    name = "no_offers"
-
-    def propose(
-        self,
-        observation: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        context: DecisionContext,
-    ) -> NDArray[np.float64]:
-        """Nothing for anyone."""
-        return no_scores(observation, context.table)
+__all__ = ["Blanket", "NoOffers", "Random", "RfmRules", "Triggers"]
 
 
 class Random:

@@ -7,27 +7,10 @@ from agents.records import KINDS
 from envs.allocation.several import Budget
 from envs.constraints.budgets import Rooms
 from envs.constraints.parameters import ConstraintParameters
-from envs.decision import DecisionContext, GovernedPolicy, Policy
+from envs.decision import DecisionContext, GovernedPolicy, NoOffers, Policy
 from sim.ledger import to_minor
 from sim.market import FirmView
 from sim.offers import ActionTable
-
-
-class NoOffers:
-    """Nobody gets an offer."""
-
-    name = "no_offers"
-
-    def propose(
-        self,
-        observation: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        context: DecisionContext,
-    ) -> NDArray[np.float64]:
-        """Nothing for anyone."""
-        score = np.full(mask.shape, -np.inf)
-        score[:, 0] = 0.0
-        return score
 
 
 class Lottery:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from agents.network import Network
 from agents.records import WEEKS_PER_QUARTER, Customers
 from envs.constraints.parameters import ConstraintParameters
-from envs.decision import Policy
+from envs.decision import NoOffers, Policy
 from envs.design.kpis import Quarter
 from envs.design.levers import Design, kinds_of
-from envs.design.offers import NoOffers, SplitBudget
+from envs.design.offers import SplitBudget
 from sim.market import LoyaltyMarket
 from sim.notices import Notices
 from sim.world import World

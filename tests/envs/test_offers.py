@@ -274,7 +274,9 @@ def test_a_shared_budget_binds_from_the_first_reset_on(task):
         env.step(np.zeros(40, np.int64))
     for half in (np.arange(40) < 20, np.arange(40) >= 20):
         env.reset(options={"reset_mask": half})
-    for _ in range(6):
+    for _ in range(12):
         score = np.where(env.action_masks(), env.table.commitment, -1)
-        env.step(score.argmax(axis=1))
+        *_, terminated, truncated, _ = env.step(score.argmax(axis=1))
         assert env.customers.account["commitment"].sum() <= 40 * 20
+        if (ended := terminated | truncated).any():
+            env.reset(options={"reset_mask": ended})

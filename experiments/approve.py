@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.errors import InputError
+from agents.files import write_atomic
 from envs.constraints.approval import Approval, approve
 from envs.constraints.parameters import ConstraintParameters
 from experiments.approvals import read_approvals, written
 from experiments.config import build, compose_mapping
 from experiments.own_keys import output_file, own_keys
-from experiments.run_directory import write_atomic
 
 
 @dataclass(frozen=True)

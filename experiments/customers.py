@@ -13,12 +13,12 @@ from agents.calibration.log import TransactionLog
 from agents.calibration.log_file import LogFile
 from agents.calibration.posterior import Posterior
 from agents.errors import InputError
+from agents.files import atomic_path
 from experiments.config import compose_demo
 from experiments.config_schema import DataConfig
 from experiments.console import Progress
 from experiments.logs import load_data
 from experiments.own_keys import output_file, own_keys
-from experiments.run_directory import atomic_path
 
 CHUNK_CUSTOMERS = 50_000
 

@@ -235,7 +235,8 @@ class _Job:
     # ------------------------------------------------------------------- policy and bundle
 
     def _train(self, posterior: Posterior) -> dict[str, Any]:
-        from policies.rl import ActionScores, PpoParameters, train_maskable_ppo
+        from policies.ppo.network import ActionScores
+        from policies.ppo.training import PpoParameters, train_maskable_ppo
         from policies.values import learn_values
 
         config, plan = self.config, self.config.train
@@ -268,7 +269,7 @@ class _Job:
                 allowed=config.constraints.features,
             )
         return {
-            "scores": ActionScores(training.model),
+            "scores": ActionScores(training.model.policy),
             "values": values,
             "pool": pool,
             "world": worlds[0],

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.run_directory import write_atomic
+from agents.files import write_atomic
 
 if TYPE_CHECKING:
     from experiments.response_evidence import ResponseEvidence

@@ -12,11 +12,11 @@ from agents.calibration.events import log_events
 from agents.calibration.log import TransactionLog
 from agents.calibration.sources import load_log
 from agents.errors import InputError
+from agents.files import write_atomic
 from agents.records import CHANNELS, SECONDS_PER_WEEK
 from envs.constraints.budgets import FirmBudgets, Rooms
 from envs.constraints.names import Constraint
 from experiments.config import Columns
-from experiments.run_directory import write_atomic
 from experiments.worlds import week_of_year
 from policies.scoring.scorer import Scorer, Scores
 from sim.replay import replay

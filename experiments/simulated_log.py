@@ -16,6 +16,7 @@ from scipy import special
 
 from agents.calibration.posterior import Posterior
 from agents.errors import InputError
+from agents.files import atomic_path
 from agents.population import PosteriorLike, draw_population, dynamics_from, filter_from
 from agents.profile import EventKind
 from agents.records import SECONDS_PER_WEEK
@@ -24,7 +25,6 @@ from agents.rng import Purpose, derive_seed, draw_uniforms
 from experiments.config import compose_simulate
 from experiments.console import Progress
 from experiments.own_keys import output_file, own_keys
-from experiments.run_directory import atomic_path
 from sim.engine import Engine, EventLog
 from sim.world import World
 

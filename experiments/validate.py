@@ -66,8 +66,8 @@ def run_validate(write: Path | None = None, as_json: bool = False) -> dict[str, 
     InputError
         Before anything is measured, where the page cannot be written.
     """
+    from agents.files import write_atomic
     from experiments.report.validation import FIGURE, tracking_figure, validation_page
-    from experiments.run_directory import write_atomic
 
     if write is not None and (write.is_dir() or not write.parent.is_dir()):
         reason = "is a folder" if write.is_dir() else "lies in a folder that does not exist"

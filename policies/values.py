@@ -12,7 +12,7 @@ from torch import nn
 
 from agents.records import Customers
 from envs.features import CENTRE, SCALE, observe
-from policies.rl import scaled
+from policies.network import scaled
 from sim.counterfactual import branch_values
 from sim.world import World
 

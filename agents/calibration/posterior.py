@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.errors import InputError
+from agents.files import atomic_path
 
 FORMAT = "loyaltylab-posterior-1"
 
@@ -121,24 +121,21 @@ class Posterior:
 
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.{time.monotonic_ns()}")
-        try:
-            with netcdf_file(os.fspath(temporary), "w", version=1) as file:
-                file.createDimension("draw", self.n_draws + 1)
-                index = file.createVariable("draw", "i4", ("draw",))
-                index[:] = np.arange(self.n_draws + 1)
-                index.long_name = "0 is the mode (MAP), the others are draws"
-                for name, values in self.parameters.items():
-                    file.createVariable(name, "f8", ("draw",))[:] = values
-                file.format = FORMAT
-                file.purchase_model = self.purchase_model
-                file.spend_model = self.spend_model
-                file.attributes = json.dumps(self.attributes, sort_keys=True)
-                file.checksum = _checksum(self)
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with (
+            atomic_path(target) as partial,
+            netcdf_file(os.fspath(partial), "w", version=1) as file,
+        ):
+            file.createDimension("draw", self.n_draws + 1)
+            index = file.createVariable("draw", "i4", ("draw",))
+            index[:] = np.arange(self.n_draws + 1)
+            index.long_name = "0 is the mode (MAP), the others are draws"
+            for name, values in self.parameters.items():
+                file.createVariable(name, "f8", ("draw",))[:] = values
+            file.format = FORMAT
+            file.purchase_model = self.purchase_model
+            file.spend_model = self.spend_model
+            file.attributes = json.dumps(self.attributes, sort_keys=True)
+            file.checksum = _checksum(self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Posterior:

@@ -34,7 +34,7 @@ FIGURES = {
 class EnvSize:
     """How much is measured: repetitions (figures are medians) and seconds of each.
 
-    ``threads`` 0 = every core, for the environment and for torch.
+    ``threads`` 0 = every core, for the environment; PPO uses two whatever this is.
     """
 
     repetitions: int = 5
@@ -77,7 +77,7 @@ def bench_env(size: EnvSize | None = None) -> dict[str, Any]:
                 with progress.stage(f"{customers:,} customers, paired: {paired}"):
                     spreads[key] = _steps_per_s(replace(task, paired=paired), customers, size)
         with progress.stage("MaskablePPO", size.repetitions) as tick:
-            spreads["maskable_ppo_steps_per_s"] = _ppo_steps_per_s(task, size, used, tick)
+            spreads["maskable_ppo_steps_per_s"] = _ppo_steps_per_s(task, size, tick)
     return {
         **{key: spreads[key].median for key in FIGURES},
         "spread": {key: [spreads[key].low, spreads[key].high] for key in FIGURES},
@@ -109,25 +109,18 @@ def _steps_per_s(task: OfferTask, customers: int, size: EnvSize) -> Spread:
     return Spread.of(found)
 
 
-def _ppo_steps_per_s(task: OfferTask, size: EnvSize, used: int, tick: Any) -> Spread:
-    import torch
-
-    from policies.rl import PpoParameters, train_maskable_ppo
+def _ppo_steps_per_s(task: OfferTask, size: EnvSize, tick: Any) -> Spread:
+    from policies.ppo.training import PpoParameters, train_maskable_ppo
 
     task = replace(task, paired=True)
     settings = PpoParameters(total_steps=size.ppo_steps)
-    before = torch.get_num_threads()
-    torch.set_num_threads(used)
-    try:
-        train_maskable_ppo(task, replace(settings, total_steps=1), 0)  # one update, not timed
-        found = []
-        for at in range(size.repetitions):
-            begun = time.perf_counter()
-            training = train_maskable_ppo(task, settings, at)
-            found.append(training.model.num_timesteps / (time.perf_counter() - begun))
-            tick()
-    finally:
-        torch.set_num_threads(before)
+    train_maskable_ppo(task, replace(settings, total_steps=1), 0)  # one update, not timed
+    found = []
+    for at in range(size.repetitions):
+        begun = time.perf_counter()
+        training = train_maskable_ppo(task, settings, at)
+        found.append(training.model.num_timesteps / (time.perf_counter() - begun))
+        tick()
     return Spread.of(found)
 
 

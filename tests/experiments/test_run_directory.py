@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from agents.errors import InputError
+from agents.files import atomic_path, write_atomic
 from experiments.run_directory import (
     MARKER,
     RunDirectory,
-    atomic_path,
-    write_atomic,
     write_json,
 )
 

@@ -36,7 +36,7 @@ from policies.export.bundle import (
     world_facts,
     write_bundle,
 )
-from policies.rl import ActionScores, ScaledFeatures
+from policies.ppo.network import ActionScores, ScaledFeatures
 from policies.scoring.scorer import OnnxPolicy, Scorer
 from policies.values import learn_values
 from sim.engine import Engine
@@ -69,7 +69,7 @@ def model(world, pool):
     with torch.no_grad():
         ppo.policy.action_net.weight.mul_(100)
     values = learn_values((world,), pool, np.uint64(2), weeks=4, replicas=2)
-    return ScoringModel(ActionScores(ppo), values).eval()
+    return ScoringModel(ActionScores(ppo.policy), values).eval()
 
 
 @pytest.fixture(scope="module")

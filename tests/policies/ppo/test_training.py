@@ -11,7 +11,9 @@ from envs.decision import DecisionContext, GovernedPolicy
 from envs.features import observe
 from envs.task import OfferTask
 from policies.heuristics import NoOffers
-from policies.rl import ActionScores, PpoParameters, TorchPolicy, train_maskable_ppo
+from policies.network import TorchPolicy
+from policies.ppo.network import ActionScores
+from policies.ppo.training import PpoParameters, train_maskable_ppo
 from policies.values import learn_values
 from sim.counterfactual import branch_values, paired_run
 from sim.engine import Engine
@@ -65,7 +67,7 @@ def trained(clear_world, pool):
 def test_ppo_finds_the_offer_that_pays(trained, clear_world, pool):
     observation = observe(pool.profile, 10, clear_world.rules())
     context = DecisionContext(10, pool.traits["id"], clear_world.table)
-    policy = TorchPolicy("ppo", ActionScores(trained.model))
+    policy = TorchPolicy("ppo", ActionScores(trained.model.policy))
     score = policy.propose(observation, np.ones((pool.n, 3), bool), context)
     assert (score[:, 0] == 0).all()
     assert (score.argmax(axis=1) == 2).mean() > 0.95
@@ -78,7 +80,7 @@ def test_the_learned_policy_earns_more_than_no_offers_on_other_customers(
     customers = population(400, first_id=10_000)
     customers.account["enrolled"] = 1
     customers.account["consent"] = 1
-    policy = TorchPolicy("ppo", ActionScores(trained.model))
+    policy = TorchPolicy("ppo", ActionScores(trained.model.policy))
     governed = GovernedPolicy(policy, ConstraintParameters(), customers.n)
     run = paired_run(clear_world, customers, np.uint64(8), governed, weeks=12)
     assert incremental_margin(run)["all"].low > 0

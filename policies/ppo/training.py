@@ -1,47 +1,17 @@
-"""MaskablePPO on the native vector environment, and its network as a policy.
+"""Training of MaskablePPO: settings, history, seeds."""
 
-Features are scaled inside the network, so what is exported scales exactly as what was trained.
-"""
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sb3_contrib import MaskablePPO
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from torch import nn
 
-from envs.features import CENTRE, N_FEATURES, SCALE
 from envs.sb3 import OfferVecEnv
 from envs.task import OfferTask
-from policies.base import DecisionContext
-
-CLIP = 5.0
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-
-
-def scaled(observation: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Centred, scaled and clipped features: what every network computes first."""
-    return ((observation - centre) / scale).clamp(-CLIP, CLIP)
-
-
-class ScaledFeatures(BaseFeaturesExtractor):
-    """Centre, scale and clip the features of ``envs.features.FEATURES``."""
-
-    def __init__(self, observation_space: gym.Space[Any]) -> None:
-        super().__init__(observation_space, N_FEATURES)
-        self.register_buffer("centre", torch.tensor(CENTRE))
-        self.register_buffer("scale", torch.tensor(SCALE))
-
-    def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """Scaled features, shape (n, N_FEATURES)."""
-        return scaled(observations, self.get_buffer("centre"), self.get_buffer("scale"))
+from policies.ppo.learner import OfferPpo, one_torch_thread
+from policies.ppo.network import ACTIVATIONS, MaskedActorCritic, ScaledFeatures
 
 
 @dataclass(frozen=True)
@@ -77,7 +47,7 @@ class Training:
     incremental where the task is paired), share of customer-weeks contacted.
     """
 
-    model: MaskablePPO
+    model: OfferPpo
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -128,8 +98,8 @@ def train_maskable_ppo(
     """
     env = OfferVecEnv(parameters.environments, task)
     env.seed(seed)
-    model = MaskablePPO(
-        "MlpPolicy",
+    model = OfferPpo(
+        MaskedActorCritic,
         env,
         learning_rate=parameters.learning_rate,
         n_steps=parameters.rollout_length,
@@ -157,54 +127,6 @@ def train_maskable_ppo(
 
     env.terminal_value = terminal_value
     training = Training(model)
-    with _unchecked_distributions():
+    with one_torch_thread():
         model.learn(parameters.total_steps, callback=_History(training.history, tell))
     return training
-
-
-@contextmanager
-def _unchecked_distributions() -> Iterator[None]:
-    """No checks of each batch's probabilities by torch, which take a tenth of an update."""
-    distribution = torch.distributions.Distribution
-    before = distribution._validate_args
-    distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        distribution.set_default_validate_args(before)
-
-
-class ActionScores(nn.Module):
-    """The actor alone: observation to log odds of every action against action 0."""
-
-    def __init__(self, model: MaskablePPO) -> None:
-        super().__init__()
-        self.features = model.policy.pi_features_extractor
-        self.hidden = model.policy.mlp_extractor.policy_net
-        self.head = model.policy.action_net
-
-    def forward(self, observation: torch.Tensor) -> torch.Tensor:
-        """Score, shape (n, n_actions); column 0 is 0."""
-        logits = self.head(self.hidden(self.features(observation)))
-        scores: torch.Tensor = logits - logits[:, :1]
-        return scores
-
-
-class TorchPolicy:
-    """A torch module as a policy."""
-
-    def __init__(self, name: str, module: nn.Module) -> None:
-        self.name = name
-        self.module = module.eval()
-
-    def propose(
-        self,
-        observation: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        context: DecisionContext,
-    ) -> NDArray[np.float64]:
-        """Scores of the module, unmasked: the constraints bind later."""
-        with torch.no_grad():
-            score = self.module(torch.from_numpy(observation)).numpy().astype(np.float64)
-        result: NDArray[np.float64] = score
-        return result

@@ -1,0 +1,1 @@
+"""MaskablePPO on the native vector environment: network, learner, training."""

@@ -1,5 +1,6 @@
 """What adversaries attack: limits, worlds, customers who make offers cost all they can."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from envs.constraints.parameters import (
     OfferBudget,
     PriceSpread,
 )
-from experiments.config import compose_simulate, load_option, options
+from experiments.config import SimulateConfig, compose_simulate, load_option, options
 from experiments.worlds import build_world, draw_customers, population_of
 from sim.world import World
 
@@ -43,19 +44,25 @@ def cohort(name: str, n: int) -> tuple[World, Customers]:
 
 def responding(name: str, n: int) -> tuple[tuple[World, ...], Customers]:
     """The same under every response world of conf/response, the configured one first."""
-    config = compose_simulate([f"world={name}", f"customers={n}"])
-    if "drinks" in config.world.categories:
-        config = replace(config, offers=load_option("offers", "categories"))
-    posterior = population_of(config)
-    customers = draw_customers(config, posterior, "population", n)
+    config, worlds = _composed(name)
+    customers = draw_customers(config, population_of(config), "population", n)
     luck = np.random.default_rng(SEED).random((n, 2))
     customers.account["closed"][luck[:, 0] < _CLOSED] = 1
     leavers = luck[:, 1] < _OPTED_OUT
     customers.account["consent"][leavers] = 0
     customers.profile["opted_out"][leavers] = (1 << len(CHANNELS)) - 1
-    responses = dict.fromkeys((config.response.name, *options("response")))
-    worlds = tuple(build_world(config, posterior, response) for response in responses)
     return worlds, customers
+
+
+@functools.cache
+def _composed(name: str) -> tuple[SimulateConfig, tuple[World, ...]]:
+    """Reading configuration takes longer than an attack."""
+    config = compose_simulate([f"world={name}"])
+    if "drinks" in config.world.categories:
+        config = replace(config, offers=load_option("offers", "categories"))
+    posterior = population_of(config)
+    responses = dict.fromkeys((config.response.name, *options("response")))
+    return config, tuple(build_world(config, posterior, response) for response in responses)
 
 
 def force_worst_case(customers: Customers) -> None:

@@ -105,9 +105,7 @@ def _worlds(summary: Summary) -> str:
         cell.setdefault(_entry(row), []).append(row["incremental_share"])
     names = list(dict.fromkeys(name for cell in by.values() for name in cell))
     head = ["policy", *(f"{world} {response}" for world, response in by)]
-    rows = [
-        [name, *(_share(_mean(cell.get(name))) for cell in by.values())] for name in names
-    ]
+    rows = [[name, *(_share(_mean(cell.get(name))) for cell in by.values())] for name in names]
     return _section(
         "By world",
         "Means over programmes and seeds. Every market with its interval is in the JSON.",

@@ -29,9 +29,7 @@ def rows_of(tmp_path, mine, static=OUTCOME):
     results = Results(tmp_path, SMALL)
     for cell in SMALL.cells:
         shift = 0.001 * cell.seed
-        results.add(
-            cell, {MINE.name: mine._replace(gain=mine.gain + shift), STATIC.name: static}
-        )
+        results.add(cell, {MINE.name: mine._replace(gain=mine.gain + shift), STATIC.name: static})
     return {
         row["claim"]: row
         for row in claim_rows(Table(results), MINE)

@@ -85,17 +85,20 @@ def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return c0, c1, c2, c3
 
 
-@kernel
-def splitmix64(key, number):  # type: ignore[no-untyped-def]
-    """Word ``number`` of the SplitMix64 sequence that starts at ``key``; uint64, words or arrays.
+def splitmix64_words(key, number):  # type: ignore[no-untyped-def]
+    """Word ``number`` of the SplitMix64 sequence that starts at ``key``, uint64; arrays of either.
 
     A bijection of either, so distinct numbers have distinct words (Steele, Lea & Flood 2014,
     https://doi.org/10.1145/2660193.2660195). For choices that need no place in Philox's counter.
+    ``splitmix64`` is the same compiled, for single words in kernels; numpy is faster on arrays.
     """
     z = key + number * _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * _MIX0
     z = (z ^ (z >> np.uint64(27))) * _MIX1
     return z ^ (z >> np.uint64(31))
+
+
+splitmix64 = kernel(splitmix64_words)
 
 
 @kernel

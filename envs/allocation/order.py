@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.rng import splitmix64
+from agents.rng import splitmix64_words
 
 _ONE = np.uint64(1)
 
 
 def tie_order(customer_id: NDArray[np.uint64], week: int) -> NDArray[np.uint64]:
     """Hash of (customer, week): distinct for distinct customers of a week."""
-    salt = splitmix64(np.uint64(int(week) & 0xFFFFFFFFFFFFFFFF), _ONE)
-    words: NDArray[np.uint64] = splitmix64(np.ascontiguousarray(customer_id) ^ salt, _ONE)
+    salt = splitmix64_words(np.array([int(week) & 0xFFFFFFFFFFFFFFFF], np.uint64), _ONE)
+    words: NDArray[np.uint64] = splitmix64_words(customer_id ^ salt, _ONE)
     return words
 
 

@@ -2,12 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 
 import numpy as np
 
 from envs.decision import GovernedPolicy, Policy
-from experiments.benchmark.markets import config_of, evaluation_cohort, world_of
-from experiments.benchmark.protocol import Cell, Protocol
+from experiments.benchmark.markets import (
+    believed_filter,
+    config_of,
+    evaluation_cohort,
+    world_of,
+)
+from experiments.benchmark.protocol import Cell, Entry, Protocol
 from experiments.benchmark.results import Outcome
 from sim.counterfactual import Branch, BranchRun, paired, run_branches
 from sim.market import Decider
@@ -19,24 +25,31 @@ _MINOR = 100.0
 def run_cell(
     protocol: Protocol,
     cell: Cell,
-    policies: Mapping[str, Policy],
+    policies: Mapping[Entry, Policy],
     tell: Callable[[], None] | None = None,
 ) -> dict[str, Outcome]:
     """Outcomes by name of the entry.
 
     Entries may be run together or apart: they share customers and luck by address, so that which
-    others run beside them changes no digit.
+    others run beside them changes no digit. Each gets a copy of its policy as it was trained.
     """
     config = config_of(protocol, cell)
     world = world_of(config)
     customers, friends, key = evaluation_cohort(protocol, config, world, protocol.customers)
     governed = {
-        name: GovernedPolicy(policy, config.constraints, customers.n)
-        for name, policy in policies.items()
+        entry.name: GovernedPolicy(deepcopy(policy), config.constraints, customers.n)
+        for entry, policy in policies.items()
     }
+    believed = {entry.name: believed_filter(config, entry) for entry in policies}
     begun = time.perf_counter()
     control, *treated = run_branches(
-        [Branch("no_offers", world), *(Branch(name, world, one) for name, one in governed.items())],
+        [
+            Branch("no_offers", world),
+            *(
+                Branch(name, world._replace(filter=believed[name]), one)
+                for name, one in governed.items()
+            ),
+        ],
         customers,
         key,
         protocol.weeks,

@@ -20,6 +20,14 @@ REGIMES: dict[Regime, str] = {
 }
 
 
+BEHAVIOUR = "behaviour"
+# The same purchase rates under another model of behaviour: Pareto/NBD, in which rates do not drift,
+# with the moments of the world's own rates (gamma by mean and variance).
+STRUCTURES: dict[str, dict[str, float]] = {
+    "grocery": {"rate_shape": 0.705, "rate_rate": 0.583},
+}
+
+
 class Cell(NamedTuple):
     """One market that policies are compared in."""
 
@@ -35,17 +43,23 @@ class Cell(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What competes: a policy, told the response world or not, after so much training."""
+    """What competes: a policy, told the response world or not, after so much training.
+
+    ``wrong`` says what it was told that is not so: a response world, or ``behaviour`` for another
+    model of behaviour; empty where it was told the truth.
+    """
 
     policy: str
     regime: Regime
     minutes: float = 0.0
+    wrong: str = ""
 
     @property
     def name(self) -> str:
         """Key of its row, and its branch's name."""
         trained = f"@{self.minutes:g}" if self.minutes else ""
-        return f"{self.policy}:{self.regime}{trained}"
+        wrong = f"<{self.wrong}" if self.wrong else ""
+        return f"{self.policy}:{self.regime}{trained}{wrong}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,9 @@ class Protocol:
     robust, informed
         Policies that are trained, by their minutes of training: over all response worlds, or
         on each alone. A training has one core; its minutes are that core's time.
+    misspecified
+        Policies that are also told wrong, by their minutes of training: another response world,
+        or another model of behaviour; in the programme ``misspecified_programme`` only.
     pool
         Training customers of each world and programme; none is a test customer.
     clairvoyant_customers
@@ -85,6 +102,8 @@ class Protocol:
     rules: tuple[str, ...]
     robust: dict[str, tuple[float, ...]]
     informed: dict[str, tuple[float, ...]]
+    misspecified: dict[str, float]
+    misspecified_programme: str
     pool: int
     clairvoyant_customers: int
 
@@ -115,6 +134,19 @@ class Protocol:
             found += [Entry(name, "informed", each) for each in minutes]
         return found
 
+    def told_wrong(self, cell: Cell) -> list[Entry]:
+        """Entries of a cell that were trained for something else."""
+        if cell.programme != self.misspecified_programme:
+            return []
+        others = [name for name in self.responses if name != cell.response]
+        if cell.world in STRUCTURES:
+            others.append(BEHAVIOUR)
+        return [
+            Entry(name, "informed", minutes, other)
+            for name, minutes in self.misspecified.items()
+            for other in others
+        ]
+
 
 PROTOCOL = Protocol(
     version=1,
@@ -136,6 +168,8 @@ PROTOCOL = Protocol(
         "rollout": (1.0, 10.0),
     },
     informed={"maskable_ppo": (1.0,), "rollout": (1.0,)},
+    misspecified={"rollout": 1.0},
+    misspecified_programme="tiered",
     pool=4000,
     clairvoyant_customers=2000,
 )
@@ -150,6 +184,7 @@ QUICK = dataclasses.replace(
     weeks=26,
     robust={"maskable_ppo": (0.25,), "rollout": (0.25,)},
     informed={"rollout": (0.25,)},
+    misspecified={},
     pool=1000,
     clairvoyant_customers=0,
 )

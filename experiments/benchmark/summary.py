@@ -180,3 +180,32 @@ def regret_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
         for entry, mean in means.items()
     ]
     return sorted(rows, key=lambda row: (math.isnan(row["mean_regret"]), row["mean_regret"]))
+
+
+def misspecification_rows(table: Table) -> list[dict[str, Any]]:
+    """What it costs to be told wrong: paired with the same policy told the truth, over seeds."""
+    rows = []
+    for market in table.markets:
+        cells = [Cell(*market, seed) for seed in table.protocol.seeds]
+        for wrong in table.protocol.told_wrong(cells[0]):
+            right = wrong._replace(wrong="")
+            both = [
+                (known[wrong.name], known[right.name])
+                for known in map(table.known.__getitem__, cells)
+                if wrong.name in known and right.name in known
+            ]
+            if not both:
+                continue
+            loss = over_seeds(np.array([right.share - mine.share for mine, right in both]))
+            rows.append(
+                {
+                    **market._asdict(),
+                    "policy": wrong.policy,
+                    "told": wrong.wrong,
+                    "share": float(np.mean([mine.share for mine, _ in both])),
+                    "loss": loss.value,
+                    "ci_low": loss.low,
+                    "ci_high": loss.high,
+                }
+            )
+    return rows

@@ -150,18 +150,18 @@ class Levers:
         budget = self._budget(by_name, design.weekly_budget)
         return Move(Design(programme, budget, self._split(by_name, design.split)), clamped)
 
-    def dearest_point(
+    def dearest_points(
         self, design: Design, standing: Sequence[ProgrammeParameters], decisions: int
-    ) -> float:
-        """Full cost of a redeemed point at the lowest prices of ``standing`` and those that so many
-        decisions, starting from ``design``, can lead to; minor units.
+    ) -> list[float]:
+        """Full cost of a redeemed point at the lowest prices of ``standing`` and those that further
+        decisions, starting from ``design``, can lead to; minor units, after 0 to ``decisions``.
         """
         cheaper = np.array([-1.0 if name.startswith("price_") else 0.0 for name in self.names])
-        costs = [programme.point_cost for programme in standing]
+        costs = [max(programme.point_cost for programme in (design.programme, *standing))]
         for _ in range(decisions):
             design = self.move(cheaper, design).design
-            costs.append(design.programme.point_cost)
-        return max(costs)
+            costs.append(max(costs[-1], design.programme.point_cost))
+        return costs
 
     def _factor(self, value: float) -> float:
         return float((1.0 + self.parameters.step) ** value)

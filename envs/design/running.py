@@ -84,8 +84,8 @@ class RunningProgramme:
         weeks = self.market.table.offers["weeks"].astype(np.int64)
         decisions = (WEEKS_PER_QUARTER - 2 + weeks) // WEEKS_PER_QUARTER  # of one of the last week
         announced = self.design._replace(programme=self.notices.latest)
-        cost = [self.levers.dearest_point(announced, self.standing, int(n)) for n in decisions]
-        self.market.commit_points(np.array(cost))
+        costs = self.levers.dearest_points(announced, self.standing, int(decisions.max()))
+        self.market.commit_points(np.array(costs)[decisions])
 
     def announce(self, design: Design) -> None:
         """Announce terms; budget and split hold at once. ``design.programme`` says what then

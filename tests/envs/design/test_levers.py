@@ -140,12 +140,11 @@ def test_any_actions_keep_points_per_unit_within_bounds_while_changes_wait(actio
 
 
 def test_the_dearest_point_is_that_of_the_lowest_price_within_reach() -> None:
-    now = LEVERS.dearest_point(START, (START.programme,), 0)
-    assert now == START.programme.point_cost
-    assert LEVERS.dearest_point(START, (START.programme,), 1) == pytest.approx(1.25 * now)
+    now = START.programme.point_cost
+    assert LEVERS.dearest_points(START, (START.programme,), 1) == pytest.approx([now, 1.25 * now])
     up = LEVERS.move(pull(price_reward=1), START).design
-    assert LEVERS.dearest_point(up, (START.programme, up.programme), 0) == now
-    assert LEVERS.dearest_point(START, (), 60) == pytest.approx(4 * now)
+    assert LEVERS.dearest_points(up, (START.programme,), 0) == [now]
+    assert LEVERS.dearest_points(START, (), 60)[-1] == pytest.approx(4 * now)
 
 
 @pytest.mark.parametrize(

@@ -455,7 +455,7 @@ def test_with_a_share_taken_out_the_ledger_finds_it_exceeded(with_offers, monkey
 
     monkeypatch.setattr(SplitBudget, "rooms", without)
     monkeypatch.setattr(SplitBudget, "free_share", lambda self, rooms: 1.0)  # reads the rooms
-    ledger = audited(replace(with_offers, weekly_budget=0.2), spending, quarters=2)
+    ledger = audited(replace(with_offers, weekly_budget=0.05), spending, quarters=2)
     assert ledger.violations[name] > 0
     assert ledger.entries[name].peak > 1
 

@@ -42,7 +42,7 @@ class ClairvoyantParameters:
     replicas: int = 16
     screening_replicas: int = 4
     finalists: int = 3
-    onward_weeks: float = 0.0
+    onward_weeks: float = 13.0
     caution: float = 1.0
     least_gain: float = 1.0
 

@@ -54,7 +54,7 @@ class Decider(Protocol):
 
 
 @runtime_checkable
-class LatentDecider(Protocol):
+class LatentDecider(Decider, Protocol):
     """A decider that looks at what no firm can see: a reference, never a policy to deploy."""
 
     def see(self, customers: Customers) -> None:

@@ -19,7 +19,7 @@ from policies.network import CLIP, scaled
 from policies.rollout.parameters import RolloutParameters
 
 _VALUE = column("residual_value")
-_MINOR = 100.0
+_LEAST_MARGIN = 0.3  # in scales of the feature; below it all customers count alike
 
 
 class Data(NamedTuple):
@@ -94,7 +94,7 @@ class ValueEnsemble(nn.Module):
             layer = torch.matmul(layer, weight) + bias
             if at < 2:
                 layer = torch.relu(layer)
-        a, b, c, d = layer.split(self.n_actions, dim=2)
+        a, b, c, d = torch.split(layer, self.n_actions, dim=2)
         return a + b * margin, c + d * margin
 
     def gains(self, observation: torch.Tensor) -> torch.Tensor:
@@ -160,6 +160,9 @@ def fit(
     weight = torch.tensor(draws[:, row], dtype=torch.float32)[:, :, None]
     observation = torch.from_numpy(data.observation)
     mask = torch.tensor(known, dtype=torch.float32)
+    # Gains vary in proportion to the margin there is to move: weighted least squares.
+    precision = (_LEAST_MARGIN + observation[:, _VALUE] / SCALE[_VALUE]).square().reciprocal()
+    precision = (precision / precision.mean())[:, None]
     goal_gain = torch.tensor(gain, dtype=torch.float32) / ensemble.get_buffer("gain_scale")
     goal_cost = torch.tensor(cost, dtype=torch.float32) / ensemble.get_buffer("cost_scale")
     steps = parameters.epochs * -(-n // parameters.batch)
@@ -177,9 +180,9 @@ def fit(
             error = (found_gain - goal_gain[rows]).square() + (
                 found_cost - goal_cost[rows]
             ).square()
-            loss = (error * mask[rows] * weight[:, rows]).sum(dim=0).mean()
+            loss = (error * mask[rows] * weight[:, rows] * precision[rows]).sum(dim=0).mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
     return _calibrate(ensemble, data, known, draws[:, row] == 0, parameters)

@@ -35,18 +35,18 @@ class RolloutParameters:
     """
 
     iterations: int = 3
-    states: int = 6000
+    states: int = 12_000
     weeks: int = 13
-    replicas: int = 8
-    onward_weeks: float = 0.0
+    replicas: int = 4
+    onward_weeks: float = 13.0
     exploring: float = 0.3
     members: int = 5
-    hidden: int = 64
-    epochs: int = 60
+    hidden: int = 32
+    epochs: int = 15
     batch: int = 512
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
-    caution: float = 1.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.3
+    caution: float = 0.5
     least_gain: float = 1.0
     held_out: float = 0.3
     confidence_z: float = 1.645

@@ -15,7 +15,8 @@ from sim.counterfactual import paired_run
 from sim.metrics import incremental_margin
 
 QUICK = RolloutParameters(
-    iterations=2, states=600, weeks=4, replicas=4, members=3, hidden=16, epochs=60, batch=128,
+    iterations=2, states=600, weeks=4, replicas=4, members=3, hidden=16, epochs=40, batch=128,
+    learning_rate=3e-3, weight_decay=0.001,
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Policies against each other on customers held out, by expectations: far less noise, same mean."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,22 +12,30 @@ from sim.expected_engine import ExpectedMarket
 from sim.world import World
 
 
-def expected_profit(
+class Outcome(NamedTuple):
+    """Expected profit per customer, minor units, shape (n,); mean shadow price of the budget."""
+
+    profit: NDArray[np.float64]
+    price: float
+
+
+def expected_outcome(
     world: World,
     customers: Customers,
     policy: Policy,
     constraints: ConstraintParameters,
     weeks: int,
     key: np.uint64,
-) -> NDArray[np.float64]:
-    """Expected profit per customer under a governed policy, minor units, shape (n,).
+) -> Outcome:
+    """What customers bring in expectation under a governed policy.
 
     Comparisons of policies on one key share their luck. ``customers`` are not changed.
     """
     own = customers.take(slice(None))
     governed = GovernedPolicy(policy, constraints, own.n)
     market = ExpectedMarket(world, own, key, decider=governed)
+    prices = []
     for _ in range(weeks):
         market.step()
-    profit: NDArray[np.float64] = market.scores["profit"].copy()
-    return profit
+        prices.append(governed.last.shadow_price if governed.last is not None else 0.0)
+    return Outcome(market.scores["profit"].copy(), float(np.mean(prices)))

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from agents.records import Customers
 from agents.rng import derive_seed
 from envs.decision import NoOffers, Policy
 from envs.task import OfferTask, starts
 from policies.network import TorchPolicy
-from policies.rollout.comparison import expected_profit
+from policies.rollout.comparison import Outcome, expected_outcome
 from policies.rollout.ensemble import Data, LowerGain, ValueEnsemble, fit
 from policies.rollout.parameters import RolloutParameters
 from policies.rollout.states import branch, following, sample_states
@@ -42,17 +41,17 @@ class _Learner:
         self.iteration = 0
         self.best: ValueEnsemble | None = None
         self.price = 0.0
-        # Expected profit by customer held out and world, of no offers and of each iterate.
-        self.control = [self._held_out_profit(NoOffers(), at) for at in range(len(task.worlds))]
+        # Expected profit by customer held out and world, of no offers and of the best iterate.
+        self.control = [run.profit for run in self._held_out(NoOffers())]
         self.best_profit = self.control
         self.most = [float(profit.mean()) for profit in self.control]
 
-    def _held_out_profit(self, policy: Policy, world: int) -> NDArray[np.float64]:
+    def _held_out(self, policy: Policy) -> list[Outcome]:
         task = self.task
-        return expected_profit(
-            task.worlds[world], self.pools[world][1], policy, task.constraints, task.horizon,
-            self.plan,
-        )  # fmt: skip
+        return [
+            expected_outcome(world, pool, policy, task.constraints, task.horizon, self.plan)
+            for world, (_, pool) in zip(task.worlds, self.pools, strict=True)
+        ]
 
     def new_ensemble(self) -> ValueEnsemble:
         table = self.task.worlds[0].table
@@ -67,7 +66,7 @@ class _Learner:
     def gather(self) -> Data:
         """Branches of this round, from all worlds."""
         task, parameters = self.task, self.parameters
-        parts, prices = [], []
+        parts = []
         each = -(-parameters.states // len(task.worlds))
         for at, world in enumerate(task.worlds):
             luck = (1 + self.iteration * len(task.worlds) + at) * _REPLICA_STRIDE
@@ -77,10 +76,8 @@ class _Learner:
             )  # fmt: skip
             follow = None
             if self.best is not None:
-                follow = following(LowerGain(self.best), world, task.constraints, states.price)
+                follow = following(LowerGain(self.best), world, task.constraints, self.price)
             parts.append(branch(world, states, parameters, self.plan, luck, follow))
-            prices.append(states.price)
-        self.price = float(np.mean(prices))
         return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def step(self) -> dict[str, float]:
@@ -89,8 +86,8 @@ class _Learner:
         ensemble = self.new_ensemble()
         figures = fit(ensemble, data, self.parameters, self.seed * 1009 + self.iteration)
         figures["states"] = float(data.observation.shape[0])
-        figures["shadow_price"] = self.price
         figures |= self.compare(ensemble)
+        figures["shadow_price"] = self.price
         self.iteration += 1
         return figures
 
@@ -99,8 +96,8 @@ class _Learner:
 
         Gains are shares of the profit without offers, so that worlds weigh alike.
         """
-        worlds = range(len(self.task.worlds))
-        profit = [self._held_out_profit(RolloutPolicy(ensemble), at) for at in worlds]
+        found = self._held_out(RolloutPolicy(ensemble))
+        profit = [run.profit for run in found]
         means, variances = [], []
         for new, old, control in zip(profit, self.best_profit, self.control, strict=True):
             scale = abs(control.mean())
@@ -112,6 +109,7 @@ class _Learner:
         kept = mean > self.parameters.confidence_z * error
         if kept:
             self.best, self.best_profit = ensemble, profit
+            self.price = float(np.mean([run.price for run in found]))
         self.most = [max(m, float(new.mean())) for m, new in zip(self.most, profit, strict=True)]
         shares = [
             (float(best.mean() - control.mean()), most - float(best.mean()), abs(control.mean()))
@@ -135,6 +133,7 @@ class _Learner:
             "best": None if self.best is None else self.best.state_dict(),
             "best_profit": self.best_profit,
             "most": self.most,
+            "price": self.price,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -149,6 +148,7 @@ class _Learner:
             raise ValueError("the checkpoint is of a rollout with other parameters or seed")
         self.iteration = state["iteration"]
         self.best_profit, self.most = state["best_profit"], state["most"]
+        self.price = state["price"]
         if state["best"] is not None:
             self.best = self.new_ensemble()
             self.best.load_state_dict(state["best"])

@@ -23,12 +23,11 @@ _EXPLORING_DRAW = 2  # index of the draw; Random has 0 and 1
 
 
 class States(NamedTuple):
-    """Decisions about n customers: who they were, what was seen and allowed, the budget's price."""
+    """Decisions about n customers: who they were, what was seen, what was allowed."""
 
     customers: Customers
     observation: NDArray[np.float32]
     allowed: NDArray[np.bool_]
-    price: float
 
 
 class _Watched:
@@ -81,20 +80,17 @@ def sample_states(
     rng = np.random.default_rng([int(key), replica])
     share = rng.multinomial(n, np.full(weeks, 1.0 / weeks))
     found: list[tuple[Customers, NDArray[np.float32], NDArray[np.bool_]]] = []
-    prices = []
     for week in range(weeks):
         before = customers.take(slice(None))
         market.step()
         eligible = np.flatnonzero(watched.allowed[:, 1:].any(axis=1))
         rows = rng.permutation(eligible)[: share[week]]
         found.append((before.take(rows), watched.observation[rows], watched.allowed[rows]))
-        prices.append(governed.last.shadow_price if governed.last is not None else 0.0)
     whole = Customers(*(np.concatenate(part) for part in zip(*(f[0] for f in found), strict=True)))
     return States(
         whole,
         np.concatenate([f[1] for f in found]),
         np.concatenate([f[2] for f in found]),
-        float(np.mean(prices)),
     )
 
 
@@ -103,8 +99,9 @@ def following(
 ) -> Continuation:
     """What the policy does in a branch: its best allowed action above the budget's price.
 
-    ``price`` is what a minor unit of commitment must bring, the shadow price of the trajectories:
-    branches are too many to share a budget.
+    ``price`` is what a minor unit of commitment must bring, the
+    mean shadow price of the policy's own
+    run: branches are too many to share a budget.
     """
     table = world.table
     rules = world.rules()

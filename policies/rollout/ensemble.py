@@ -79,7 +79,6 @@ class ValueEnsemble(nn.Module):
             ("shrinkage", unit),
             ("floor", floor),
             ("ceiling", ceiling),
-            ("noise", 0 * unit),
             ("caution", np.array(parameters.caution)),
             ("least_gain", np.array(parameters.least_gain)),
         ):

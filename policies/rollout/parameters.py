@@ -34,7 +34,7 @@ class RolloutParameters:
         Standard errors by which an iterate must beat the one before to replace it.
     """
 
-    iterations: int = 3
+    iterations: int = 2
     states: int = 12_000
     weeks: int = 13
     replicas: int = 4

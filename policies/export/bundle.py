@@ -45,8 +45,8 @@ _BLOCK = 4096
 class ScoringModel(nn.Module):
     """All that a bundle computes, scaling and mask inside.
 
-    ``values`` gives value, value_lower and expected_cost, and has a buffer ``floor`` with the least
-    an action can cost (``policies.values.ValueHeads``, ``policies.rollout.ensemble.ValueEnsemble``).
+    ``values`` gives value, value_lower and expected_cost (``policies.values.ValueHeads``, say)
+    and has a buffer ``floor``, the least an action can cost, shape (A,).
     ``forward(observation, mask)`` gives score (n, A), value, value_lower, expected_cost (n, A,
     minor units) and the best allowed action (n,), 0 where no score is above 0.
     """

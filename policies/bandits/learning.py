@@ -72,16 +72,7 @@ def _learn(
 
     An iteration is one episode of all rows, with luck of its own, and state is kept after each,
     so that a run taken up again equals one that went through.
-
-    Raises
-    ------
-    ValueError
-        If the window does not fit into an episode.
     """
-    if parameters.window > task.horizon:
-        raise ValueError(
-            f"window={parameters.window} is longer than the task's horizon of {task.horizon} weeks"
-        )
     env = OfferVectorEnv(parameters.environments, task)
     policy = kind(
         env.table.n,
@@ -105,7 +96,6 @@ def _learn(
         run.save({"models": policy.models.state(), "iteration": iteration})
     if not parameters.keep_learning:
         policy.frozen()
-    policy.windows.clear()
     return policy
 
 
@@ -114,7 +104,6 @@ def _episode(
 ) -> tuple[float, float]:
     """One episode of all rows; mean reward per customer-week and share contacted."""
     observation, info = env.reset(seed=seed)
-    policy.windows.clear()
     ids = np.arange(env.num_envs, dtype=np.uint64)
     valid = np.ones(env.num_envs, bool)
     total = contacts = weeks_lived = 0.0
@@ -125,10 +114,11 @@ def _episode(
         before = observation
         observation, reward, terminated, truncated, info = env.step(score.argmax(axis=1))
         executed = info["executed"]
-        policy.observe(before, executed, reward, valid, terminated, truncated)
+        policy.observe(before, executed, reward, valid, terminated | truncated)
         total += float(reward[valid].sum())
         contacts += float((executed[valid] > 0).sum())
         weeks_lived += float(valid.sum())
         # A row that ended only restarts in the next week: nothing happens in it then.
         valid = ~(terminated | truncated)
+    policy.finish()
     return total / weeks_lived, contacts / weeks_lived

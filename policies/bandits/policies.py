@@ -1,13 +1,14 @@
 """LinUCB and LinTS as policies: scores, and learning week by week from what is observed.
 
-Each action has a linear model of the profit of the weeks after it. A bandit sees no further than
-that window: an offer that brings purchases forward, tires a customer or teaches them to wait for
-deals looks better than it is, and a contact whose worth lies in what it teaches is not sought.
-What later offers bring or cost within the window is laid to the decision it follows.
+Each action has a linear model of the profit of its week. Weeks in which a customer cannot be
+contacted, such as those in which an offer is open, belong to the decision before: what they bring
+above an ordinary week is added to it. A bandit sees no further than the next choice: an offer that
+brings purchases forward, tires a customer or teaches them to wait for deals looks better than it
+is, and a contact whose worth lies in what it teaches is not sought.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,30 @@ from scipy import stats
 
 from agents.ranges import check_range
 from agents.rng import Purpose, draw_normals
+from envs.features import N_FEATURES
 from policies.bandits.linear import LinearModels, basis
 from policies.base import DecisionContext
-from policies.feedback import OutcomeWindows, weekly_profit
+from policies.feedback import weekly_profit
 
 _MINOR = 100.0
+
+
+class _Open(NamedTuple):
+    """Decisions to which more weeks may be laid, one per row; ``weeks`` 0: none."""
+
+    observation: NDArray[np.float32]
+    action: NDArray[np.int64]
+    total: NDArray[np.float64]
+    weeks: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, n: int) -> "_Open":
+        return cls(
+            np.zeros((n, N_FEATURES), np.float32),
+            np.zeros(n, np.int64),
+            np.zeros(n),
+            np.zeros(n, np.int64),
+        )
 
 
 class LinearBandit(ABC):
@@ -32,8 +52,7 @@ class LinearBandit(ABC):
     key
         64-bit seed; draws are addressed by customer and week.
     window
-        Weeks whose profit is laid to a decision. Offers are used for some weeks, so with one
-        week the cost of using an offer later is not seen.
+        Most weeks that are laid to a decision.
     prior
         Precision of the weights before any data.
     exploration
@@ -56,10 +75,13 @@ class LinearBandit(ABC):
         confidence: float = 0.95,
         learning: bool = True,
     ) -> None:
+        check_range("window", window, 1, 52)
         check_range("exploration", exploration, 0.0, 100.0)
         check_range("confidence", confidence, 0.5, 1 - 1e-9)
         self.models = LinearModels(actions, prior)
-        self.windows = OutcomeWindows(window)
+        self.window = window
+        self._open: _Open | None = None
+        self._choice: NDArray[np.bool_] | None = None
         self.key = np.uint64(key)
         self.exploration = exploration
         self.caution = float(stats.norm.ppf(confidence))
@@ -82,6 +104,7 @@ class LinearBandit(ABC):
         While learning: optimistic or sampled. Frozen: a lower bound of the expected gain, so that
         what was tried too little is left alone.
         """
+        self._choice = mask[:, 1:].any(axis=1)
         x = basis(observation)
         mean, sd = self.models.mean(x), self.models.sd(x)
         if self.learning:
@@ -101,31 +124,69 @@ class LinearBandit(ABC):
     ) -> None:
         """Learn from a week of a market; see ``envs.policy.Learner``."""
         if self.learning:
-            valid = np.ones(executed.shape, bool)
-            self.observe(observation, executed, weekly_profit(outcome) / _MINOR, valid)
+            self.observe(observation, executed, weekly_profit(outcome) / _MINOR)
 
     def observe(
         self,
         observation: NDArray[np.float32],
         executed: NDArray[np.integer],
         profit: NDArray[np.float64],
-        valid: NDArray[np.bool_],
+        valid: NDArray[np.bool_] | None = None,
         ended: NDArray[np.bool_] | None = None,
-        cut: NDArray[np.bool_] | None = None,
     ) -> None:
-        """A week's decisions and what it brought, currency units; see ``OutcomeWindows``."""
-        self.windows.decided(valid, observation=observation, action=executed)
-        ripe = self.windows.observed(profit, ended, cut)
-        if ripe is not None:
-            rows = np.flatnonzero(ripe.whole)
-            seen: Any = ripe.known["observation"][rows]
-            action: Any = ripe.known["action"][rows]
-            self.models.learn(basis(seen), action, ripe.total[rows])
+        """Learn from a week.
+
+        Parameters
+        ----------
+        observation, executed
+            Of the decision last proposed, shapes (n, N_FEATURES) and (n,).
+        profit
+            What the week brought, currency units, shape (n,).
+        valid
+            Rows that lived the week; None: all.
+        ended
+            Rows that start anew after it; None: none.
+        """
+        n = executed.size
+        if self._open is None or self._open.weeks.size != n:
+            self._open = _Open.of(n)
+        begun = self._open
+        choice = np.ones(n, bool) if self._choice is None else self._choice
+        if valid is not None:
+            choice = choice & valid
+        self._learn(choice)
+        begun.observation[choice] = observation[choice]
+        begun.action[choice] = executed[choice]
+        begun.total[choice] = profit[choice]
+        begun.weeks[choice] = 1
+        waiting = np.flatnonzero(~choice & (begun.weeks > 0))
+        ordinary = self.models.mean(basis(observation[waiting]))[:, 0]
+        begun.total[waiting] += profit[waiting] - ordinary
+        begun.weeks[waiting] += 1
+        self._learn(begun.weeks >= self.window)
+        if ended is not None:
+            self._learn(ended)
+
+    def _learn(self, rows: NDArray[np.bool_]) -> None:
+        """Learn from decisions to which nothing more is laid."""
+        begun = self._open
+        if begun is None:
+            return
+        done = np.flatnonzero(rows & (begun.weeks > 0))
+        if done.size:
+            x = basis(begun.observation[done])
+            self.models.learn(x, begun.action[done], begun.total[done])
+            begun.weeks[done] = 0
+
+    def finish(self) -> None:
+        """Learn from all decisions that are still open; the next week is another episode's."""
+        if self._open is not None:
+            self._learn(self._open.weeks > 0)
 
     def frozen(self) -> "LinearBandit":
         """Stop learning and exploring; returns itself."""
         self.learning = False
-        self.windows.clear()
+        self._open = None
         return self
 
 

@@ -11,7 +11,7 @@ from agents.ranges import check_range
 from agents.records import Customers
 from agents.rng import derive_seed
 from envs.task import OfferTask, starts
-from policies.uplift.policy import ArmModels, FoldModels, Line, UpliftPolicy
+from policies.uplift.policy import ArmModels, FoldModels, Line, UpliftPolicy, one_thread
 from policies.uplift.trial import TrialData, joined, run_trial
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ def _fit(
             early_stopping=False,
             random_state=seed,
         )
-        return model.fit(data.observation[chosen], outcome[chosen])
+        with one_thread():
+            return model.fit(data.observation[chosen], outcome[chosen])
 
     arms: list[ArmModels | None] = []
     for action in range(n_actions):

@@ -8,6 +8,7 @@ best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val 2018
 (https://arxiv.org/abs/1712.04802). Its slope shrinks the prediction, its error gives the bound.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +19,14 @@ from envs.policy import Reasons
 from policies.base import DecisionContext, no_scores
 
 _REACH = 3.0  # sd of the prediction to which a line is trusted
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """One thread for small trees: threads that wait for each other take far longer."""
+    from threadpoolctl import threadpool_limits
+
+    limited: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="openmp")
+    return limited
 
 
 class ArmModels(NamedTuple):
@@ -73,7 +82,8 @@ def predicted(model: Any, observation: NDArray[np.float32]) -> NDArray[np.float6
     """What a model says, or the number that stands for one."""
     if isinstance(model, float):
         return np.full(observation.shape[0], model)
-    said: NDArray[np.float64] = model.predict(observation)
+    with one_thread():
+        said: NDArray[np.float64] = model.predict(observation)
     return said
 
 

@@ -26,7 +26,10 @@ class TrainingRun:
     folder
         Where log and checkpoint are kept; None keeps the log in memory and no checkpoint.
     seconds
-        Wall-clock time of training, that of earlier sessions of the same folder included.
+        Time of training, that of earlier sessions of the same folder included.
+    clock
+        What tells time, in seconds: by default that of the wall. ``time.process_time`` is the
+        processor's: the same on a core of its own, and fair where others work beside.
     tell
         Called with each row of the log.
     """
@@ -36,18 +39,20 @@ class TrainingRun:
         folder: Path | None = None,
         seconds: float = math.inf,
         tell: Callable[[Mapping[str, float]], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.folder = folder
         self.seconds = seconds
         self.history: list[dict[str, float]] = []
         self._tell = tell
-        self._begun = time.perf_counter()
+        self._clock = clock
+        self._begun = clock()
         self._before = 0.0
 
     @property
     def elapsed(self) -> float:
         """Seconds of training so far, earlier sessions included."""
-        return self._before + time.perf_counter() - self._begun
+        return self._before + self._clock() - self._begun
 
     @property
     def over(self) -> bool:
@@ -76,7 +81,7 @@ class TrainingRun:
             return None
         whole = torch.load(self.folder / CHECKPOINT, weights_only=False)
         self._before = whole["elapsed"]
-        self._begun = time.perf_counter()
+        self._begun = self._clock()
         self.history = whole["history"]
         state: dict[str, Any] = whole["state"]
         return state

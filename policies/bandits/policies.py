@@ -104,7 +104,7 @@ class LinearBandit(ABC):
         While learning: optimistic or sampled. Frozen: a lower bound of the expected gain, so that
         what was tried too little is left alone.
         """
-        self._choice = mask[:, 1:].any(axis=1)
+        self._choice = np.asarray(mask[:, 1:].any(axis=1))
         x = basis(observation)
         mean, sd = self.models.mean(x), self.models.sd(x)
         if self.learning:

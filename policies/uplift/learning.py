@@ -27,7 +27,7 @@ class UpliftParameters:
     Parameters
     ----------
     customers
-        Of each pool in the trial.
+        In the trial, shared out evenly to the worlds.
     weeks
         Weeks of decisions in each market.
     replicas
@@ -111,11 +111,11 @@ def _trial(
         if replicas is None and done and late:
             break
         for world, pool in zip(task.worlds, task.pools, strict=True):
-            customers = _chosen(pool, parameters.customers)
+            each = max(parameters.customers // len(task.worlds), 1)
             parts.append(
                 run_trial(
                     world,
-                    customers,
+                    _chosen(pool, each),
                     task.constraints,
                     key,
                     replica,

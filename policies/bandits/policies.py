@@ -22,6 +22,7 @@ from policies.base import DecisionContext
 from policies.feedback import weekly_profit
 
 _MINOR = 100.0
+_WORTHWHILE = 0.01  # currency units; an offer that surely brings next to nothing is left alone
 
 
 class _Open(NamedTuple):
@@ -112,6 +113,7 @@ class LinearBandit(ABC):
             gain = reckoned - reckoned[:, :1]
         else:
             gain = mean - mean[:, :1] - self.caution * np.sqrt(sd**2 + sd[:, :1] ** 2)
+            gain -= _WORTHWHILE
         gain[:, 0] = 0.0
         gain *= _MINOR
         return gain

@@ -39,13 +39,13 @@ def _text(module):
     return path.read_text() if path.exists() else ""
 
 
-def test_a_policy_is_learned_by_its_name_with_settings_changed(clear_task):
+def test_a_policy_is_learned_by_its_name_with_settings_changed(paired_task):
     settings = {"total_steps": 64 * 12, "environments": 64, "keep_learning": True}
-    policy = catalogue.learn_policy("lin_ts", clear_task, 0, TrainingRun(), **settings)
+    policy = catalogue.learn_policy("lin_ts", paired_task, 0, TrainingRun(), **settings)
     assert policy.name == "lin_ts"
     assert policy.learning
     with pytest.raises(ValueError, match="environments=0"):
-        catalogue.learn_policy("lin_ts", clear_task, 0, TrainingRun(), environments=0)
+        catalogue.learn_policy("lin_ts", paired_task, 0, TrainingRun(), environments=0)
 
 
 def test_names_that_do_not_fit_are_refused_with_the_nearest():

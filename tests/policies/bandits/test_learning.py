@@ -29,31 +29,34 @@ def scores(policy, task, pool):
 
 
 @pytest.mark.parametrize("learn", LEARNERS)
-def test_a_bandit_finds_the_offer_that_pays(learn, clear_task, clear_pool):
+def test_a_bandit_finds_the_offer_that_pays(learn, paired_task, clear_pool):
     run = TrainingRun()
-    policy = learn(clear_task, SETTINGS, 0, run)
-    score = scores(policy, clear_task, clear_pool)
+    policy = learn(paired_task, SETTINGS, 0, run)
+    score = scores(policy, paired_task, clear_pool)
     assert (score[:, 0] == 0).all()
     assert (score.argmax(axis=1) == 2).mean() > 0.9
     assert (score[:, 1] < 0).mean() > 0.98
     assert run.history[-1]["reward_per_week"] > run.history[0]["reward_per_week"]
 
 
-def test_a_frozen_bandit_leaves_the_null_world_alone(null_task, clear_pool):
-    policy = learn_lin_ucb(null_task, SETTINGS, 0, TrainingRun())
+@pytest.mark.parametrize("learn", LEARNERS)
+def test_a_frozen_bandit_leaves_the_null_world_alone(learn, null_task, clear_pool):
+    policy = learn(null_task, SETTINGS, 0, TrainingRun())
     assert (scores(policy, null_task, clear_pool).max(axis=1) > 0).mean() < 0.05
 
 
 @pytest.mark.parametrize("learn", LEARNERS)
-def test_a_run_taken_up_again_equals_one_that_went_through(learn, clear_task, clear_pool, tmp_path):
+def test_a_run_taken_up_again_equals_one_that_went_through(
+    learn, paired_task, clear_pool, tmp_path
+):
     brief = dataclasses.replace(SETTINGS, total_steps=3 * 64 * 12, environments=64)
-    through = learn(clear_task, brief, 1, TrainingRun())
-    learn(clear_task, dataclasses.replace(brief, total_steps=64 * 12), 1, TrainingRun(tmp_path))
-    again = learn(clear_task, brief, 1, TrainingRun(tmp_path))
+    through = learn(paired_task, brief, 1, TrainingRun())
+    learn(paired_task, dataclasses.replace(brief, total_steps=64 * 12), 1, TrainingRun(tmp_path))
+    again = learn(paired_task, brief, 1, TrainingRun(tmp_path))
     assert through.models.count.sum() > 0
     for name, value in through.models.state().items():
         np.testing.assert_array_equal(value, again.models.state()[name])
-    other = learn(clear_task, brief, 2, TrainingRun())
+    other = learn(paired_task, brief, 2, TrainingRun())
     assert (through.models.moment != other.models.moment).any()
 
 

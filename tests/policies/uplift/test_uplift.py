@@ -24,12 +24,12 @@ def proposed(policy, task, pool):
 
 
 @pytest.fixture(scope="module")
-def learned(clear_task):
-    return learn_uplift(clear_task, SETTINGS, 0, TrainingRun())
+def learned(paired_task):
+    return learn_uplift(paired_task, SETTINGS, 0, TrainingRun())
 
 
-def test_uplift_finds_the_offer_that_pays_and_says_so(learned, clear_task, clear_pool):
-    score, reasons = proposed(learned, clear_task, clear_pool)
+def test_uplift_finds_the_offer_that_pays_and_says_so(learned, paired_task, clear_pool):
+    score, reasons = proposed(learned, paired_task, clear_pool)
     assert (score[:, 0] == 0).all()
     wanted = np.where(score.max(axis=1) > 0, score.argmax(axis=1), 0)
     assert (wanted != 1).all()  # the gift
@@ -57,7 +57,7 @@ def test_the_lower_bound_is_below_what_the_trial_measured(learned):
 
 
 def test_the_same_seed_gives_the_same_scores_and_so_does_a_run_taken_up_again(
-    learned, clear_task, clear_pool, tmp_path
+    learned, paired_task, clear_pool, tmp_path
 ):
     class Killed(TrainingRun):
         def save(self, state):
@@ -65,10 +65,10 @@ def test_the_same_seed_gives_the_same_scores_and_so_does_a_run_taken_up_again(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        learn_uplift(clear_task, SETTINGS, 0, Killed(tmp_path))
-    again = learn_uplift(clear_task, SETTINGS, 0, TrainingRun(tmp_path))
-    one, _ = proposed(learned, clear_task, clear_pool)
-    other, _ = proposed(again, clear_task, clear_pool)
+        learn_uplift(paired_task, SETTINGS, 0, Killed(tmp_path))
+    again = learn_uplift(paired_task, SETTINGS, 0, TrainingRun(tmp_path))
+    one, _ = proposed(learned, paired_task, clear_pool)
+    other, _ = proposed(again, paired_task, clear_pool)
     np.testing.assert_array_equal(one, other)
 
 

@@ -31,9 +31,12 @@ from experiments.config_schema import (
     Rule,
     SensitivityConfig,
     SimulateConfig,
+    TrainingConfig,
+    TuneConfig,
     WorldConfig,
 )
 from experiments.config_sources import APPLICATIONS, groups, options, places
+from experiments.learners import LEARNERS, learner_parameters
 from sim.offers import action_table
 from sim.programme import ProgrammeParameters
 from sim.world import SURROUNDINGS
@@ -45,6 +48,8 @@ __all__ = [
     "DemoConfig",
     "SensitivityConfig",
     "SimulateConfig",
+    "TrainingConfig",
+    "TuneConfig",
     "WorldConfig",
     "build",
     "compose_calibrate",
@@ -52,6 +57,8 @@ __all__ = [
     "compose_mapping",
     "compose_sensitivity",
     "compose_simulate",
+    "compose_train",
+    "compose_tune",
     "groups",
     "load_option",
     "options",
@@ -66,6 +73,8 @@ _SCHEMA: dict[str, Any] = {
     "simulate": SimulateConfig,
     "sensitivity": SensitivityConfig,
     "calibrate": CalibrateConfig,
+    "train": TrainingConfig,
+    "tune": TuneConfig,
 }
 
 
@@ -114,6 +123,30 @@ def compose_sensitivity(overrides: Sequence[str] = ()) -> SensitivityConfig:
         Unknown option or key, wrong type, value out of range: one line.
     """
     config: SensitivityConfig = _composed("sensitivity", overrides)
+    return config
+
+
+def compose_train(overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Compose conf/train.yaml with overrides (``policy=maskable_ppo``, ``minutes=10``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: TrainingConfig = _composed("train", overrides)
+    return config
+
+
+def compose_tune(overrides: Sequence[str] = ()) -> TuneConfig:
+    """Compose conf/tune.yaml with overrides (``policy=maskable_ppo``, ``trials=40``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: TuneConfig = _composed("tune", overrides)
     return config
 
 
@@ -187,6 +220,8 @@ def validate(config: Config) -> None:
     approval_of(config.constraints, config.approvals)
     if isinstance(config, DemoConfig):
         _validate_demo(config)
+    elif isinstance(config, TrainingConfig):
+        _validate_training(config)
     else:
         _validate_simulate(config)
 
@@ -250,19 +285,34 @@ def _validate_demo(config: DemoConfig) -> None:
     ):
         if not names:
             raise InputError(f"{key} is empty: name at least one")
-        if len(set(names)) < len(names):
-            raise InputError(f"{key}={list(names)} names one twice")
-        if key.endswith("responses"):
-            for name in names:
-                if name not in known:
-                    raise InputError(unknown_choice(key, name, known))
+        _check_names(key, names, known if key.endswith("responses") else names)
     if "no_offers" not in evaluate.policies:
         raise InputError("evaluate.policies must hold no_offers: the others are compared with it")
 
 
-def _validate_simulate(config: SimulateConfig) -> None:
+def _check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise InputError(f"{key}={list(names)} names one twice")
+    for name in names:
+        if name not in known:
+            raise InputError(unknown_choice(key, name, known))
+
+
+def _check_posterior(config: SimulateConfig | TrainingConfig) -> None:
     if config.posterior is not None and not Path(config.posterior).is_file():
         raise InputError(f"posterior={config.posterior!r}: no such file")
+
+
+def _validate_training(config: TrainingConfig) -> None:
+    if config.policy not in LEARNERS:
+        raise InputError(unknown_choice("policy", config.policy, tuple(LEARNERS)))
+    _check_posterior(config)
+    _check_names("responses", config.responses, options("response"))
+    learner_parameters(config)
+
+
+def _validate_simulate(config: SimulateConfig) -> None:
+    _check_posterior(config)
     if config.against is not None:
         known = (*options("programme"), *typing.get_args(Rule))
         if config.against not in known:

@@ -65,7 +65,7 @@ class Judge:
             "constraint_ledger": audit.rows(),
         }
 
-    def _run(self, branch: Branch) -> tuple[BranchRun, ...]:
+    def _run(self, branch: Branch) -> list[BranchRun]:
         return run_branches(
             (branch,), self.customers, self.key, self.config.weeks, network=self.friends
         )

@@ -44,11 +44,12 @@ def run_tune(config: TuneConfig) -> dict[str, Any]:
     with Progress() as progress:
         with progress.stage("Draw customers"):
             task, judge = training_task(config), Judge(config, "plan")
+        space = _space(config)
         if done == 0:  # the defaults are the first trial: nothing worse may win
-            study.enqueue_trial(_defaults(config))
+            study.enqueue_trial(_defaults(config), skip_if_exists=True)
 
         def objective(trial: Any) -> float:
-            chosen = {name: _suggest(trial, name, where) for name, where in learner.space.items()}
+            chosen = {name: _suggest(trial, name, where) for name, where in space.items()}
             run = TrainingRun(seconds=60.0 * config.minutes if config.minutes else float("inf"))
             # A seed of its own for each trial, so that no setting wins by one lucky seed.
             policy = learn(task, learner_parameters(config, **chosen), trial.number, run)
@@ -65,6 +66,7 @@ def run_tune(config: TuneConfig) -> dict[str, Any]:
                 callbacks=[lambda study, trial: tick()],
             )
     best = study.best_trial
+    first = study.get_trials(deepcopy=False, states=finished)[0]
     frame = study.trials_dataframe()
     write_atomic(folder / "trials.csv", frame.to_csv(index=False))
     write_atomic(folder / "best.yaml", "".join(f"{k}: {v}\n" for k, v in best.params.items()))
@@ -77,7 +79,7 @@ def run_tune(config: TuneConfig) -> dict[str, Any]:
         "best": best.params,
         "lift": best.value,
         "interval": best.user_attrs["interval"],
-        "default_lift": study.trials[0].value,
+        "default_lift": first.value,
     }
     write_json(folder / "summary.json", summary)
     given = ",".join(f"{name}:{value}" for name, value in best.params.items())
@@ -89,9 +91,22 @@ def run_tune(config: TuneConfig) -> dict[str, Any]:
     return summary
 
 
+def _space(config: TuneConfig) -> dict[str, Any]:
+    """What is searched: no setting that is held fixed, and the default among the choices."""
+    held = config.parameters or {}
+    defaults = _defaults(config)
+    space = {}
+    for name, where in LEARNERS[config.policy].space.items():
+        if name not in held:
+            missing = isinstance(where, list) and defaults[name] not in where
+            space[name] = [*where, defaults[name]] if missing else where
+    return space
+
+
 def _defaults(config: TuneConfig) -> dict[str, Any]:
-    parameters = learner_parameters(config)
-    return {name: getattr(parameters, name) for name in LEARNERS[config.policy].space}
+    parameters, held = learner_parameters(config), config.parameters or {}
+    space = LEARNERS[config.policy].space
+    return {name: getattr(parameters, name) for name in space if name not in held}
 
 
 def _suggest(trial: Any, name: str, where: Any) -> Any:

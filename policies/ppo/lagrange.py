@@ -23,7 +23,7 @@ class MultiplierParameters:
     Parameters
     ----------
     learning_rate
-        Rise of λ per unit of violation and update; 0 holds every λ at 0.
+        Rise of λ per unit of violation and update; with no proportional part, 0 holds λ at 0.
     proportional
         Part of λ that is this much times the present violation; 0 is plain dual ascent.
     largest

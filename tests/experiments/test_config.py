@@ -15,6 +15,8 @@ from experiments.config import (
     compose_mapping,
     compose_sensitivity,
     compose_simulate,
+    compose_train,
+    compose_tune,
     groups,
     load_option,
     options,
@@ -31,6 +33,8 @@ COMPOSE = {
     "demo": compose_demo,
     "simulate": compose_simulate,
     "sensitivity": compose_sensitivity,
+    "train": compose_train,
+    "tune": compose_tune,
 }
 
 

@@ -418,6 +418,36 @@ def sensitivity(
     run_sensitivity(config)
 
 
+@app.command()
+def design(overrides: Overrides = None) -> None:
+    """Search for a programme that pays, around presets, and say which of its rules does it.
+
+    Every design meets the same customers and luck; the best is compared with the presets and with
+    no programme on customers that the search never saw. Writes report.html, summary.json and the
+    programme as a file for --config-dir. An interrupted search goes on where it was.
+
+    \b
+    Keys besides those of world, response, offers, constraints:
+      presets=[points,tiered,cashback]   trials=100   weeks=104   seed=0   name=design
+      responses=[literature,optimistic]  several: a design that is best on average
+      search_customers=1000  customers=4000   of the search, of the test
+      redesign=none          ppo or sac: also learn to change programme=… every quarter
+      minutes=1  episodes=5  of that training and its test
+
+    \b
+    Examples:
+      loyaltylab design world=coffee_shop response=optimistic
+      loyaltylab design responses=[literature,deal_seekers] trials=300 name=robust
+      loyaltylab design redesign=ppo minutes=10
+    """  # noqa: D301
+    from experiments.config import compose_design
+
+    config = compose_design(overrides or [])
+    from experiments.design import run_design
+
+    run_design(config)
+
+
 @app.command("close-loop")
 def close_loop(
     overrides: Annotated[

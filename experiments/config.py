@@ -28,6 +28,7 @@ from experiments.config_schema import (
     Config,
     DataConfig,
     DemoConfig,
+    DesignConfig,
     Rule,
     SensitivityConfig,
     SimulateConfig,
@@ -46,6 +47,7 @@ __all__ = [
     "Columns",
     "Config",
     "DemoConfig",
+    "DesignConfig",
     "SensitivityConfig",
     "SimulateConfig",
     "TrainingConfig",
@@ -54,6 +56,7 @@ __all__ = [
     "build",
     "compose_calibrate",
     "compose_demo",
+    "compose_design",
     "compose_mapping",
     "compose_sensitivity",
     "compose_simulate",
@@ -75,6 +78,7 @@ _SCHEMA: dict[str, Any] = {
     "calibrate": CalibrateConfig,
     "train": TrainingConfig,
     "tune": TuneConfig,
+    "design": DesignConfig,
 }
 
 
@@ -123,6 +127,18 @@ def compose_sensitivity(overrides: Sequence[str] = ()) -> SensitivityConfig:
         Unknown option or key, wrong type, value out of range: one line.
     """
     config: SensitivityConfig = _composed("sensitivity", overrides)
+    return config
+
+
+def compose_design(overrides: Sequence[str] = ()) -> DesignConfig:
+    """Compose conf/design.yaml with overrides (``world=coffee_shop``, ``trials=200``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: DesignConfig = _composed("design", overrides)
     return config
 
 
@@ -222,8 +238,10 @@ def validate(config: Config) -> None:
         _validate_demo(config)
     elif isinstance(config, TrainingConfig):
         _validate_training(config)
-    else:
+    elif isinstance(config, SimulateConfig):
         _validate_simulate(config)
+    else:
+        _validate_design(config)
 
 
 def _composed(application: str, overrides: Sequence[str]) -> Any:
@@ -262,6 +280,16 @@ def _validate_data(data: DataConfig) -> None:
         raise InputError("data.sample=published exists for data=cdnow only")
     if data.contactable == "campaigns" and data.source != "completejourney":
         raise InputError("data.contactable=campaigns exists for data=completejourney only")
+
+
+def _validate_design(config: DesignConfig) -> None:
+    for key, group in (("presets", "programme"), ("responses", "response")):
+        for name in getattr(config, key):
+            if name not in options(group):
+                raise InputError(unknown_choice(key, name, options(group)))
+    for name in config.presets:
+        if not load_option("programme", name).active:
+            raise InputError(f"presets={name}: it has no rules to search; leave it out")
 
 
 def _validate_demo(config: DemoConfig) -> None:

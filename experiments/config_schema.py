@@ -491,7 +491,41 @@ class TuneConfig(TrainingConfig):
         _check(self.customers >= 2, "customers", self.customers, "at least 2")
 
 
-Config = DemoConfig | SimulateConfig | TrainingConfig
+@dataclass(frozen=True)
+class DesignConfig(_Application):
+    """A search for a programme: presets to start from, how long it looks, on whom it is tested.
+
+    ``responses`` are response worlds over which gains are averaged; ``redesign`` also trains a
+    designer who changes ``programme`` every quarter, for ``minutes``, tested on ``episodes``.
+    """
+
+    presets: tuple[str, ...]
+    responses: tuple[str, ...]
+    trials: int
+    weeks: int
+    search_customers: int
+    customers: int
+    dead_band: float
+    redesign: Literal["none", "ppo", "sac"]
+    minutes: float
+    episodes: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_size(self.customers, 0, self.weeks)
+        _check(2 <= self.search_customers <= 10**8, "search_customers", self.search_customers,
+               "2 to 100,000,000")  # fmt: skip
+        for name in ("presets", "responses"):
+            values = list(getattr(self, name))
+            ok = 0 < len(set(values)) == len(values)
+            _check(ok, name, values, "one name or more, none twice")
+        _check(1 <= self.trials <= 100_000, "trials", self.trials, "1 to 100,000")
+        _check(0 <= self.dead_band <= 0.9, "dead_band", self.dead_band, "0 to .9")
+        _check(0 < self.minutes <= 10_000, "minutes", self.minutes, "above 0, to 10,000")
+        _check(1 <= self.episodes <= 1000, "episodes", self.episodes, "1 to 1,000")
+
+
+Config = DemoConfig | SimulateConfig | TrainingConfig | DesignConfig
 
 
 def _check_size(customers: int, warmup_weeks: int, weeks: int) -> None:

@@ -36,7 +36,10 @@ class TrainingRun:
     folder
         Where log and checkpoint are kept; None keeps the log in memory and no checkpoint.
     seconds
-        Wall-clock time of training, that of earlier sessions of the same folder included.
+        Time of training, that of earlier sessions of the same folder included.
+    clock
+        What tells time, in seconds: by default that of the wall. ``time.process_time`` is the
+        processor's: the same on a core of its own, and fair where others work beside.
     tell
         Called with each row of the log.
     """
@@ -46,12 +49,14 @@ class TrainingRun:
         folder: Path | None = None,
         seconds: float = math.inf,
         tell: Callable[[Mapping[str, float]], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.folder = folder
         self.seconds = seconds
         self.history: list[dict[str, float]] = []
         self.tell = tell
-        self._begun = time.perf_counter()
+        self._clock = clock
+        self._begun = clock()
         self._before = 0.0
         self._board: SummaryWriter | None = None
         self._first_step = 0  # what TensorBoard has beyond it, a killed session left
@@ -70,7 +75,7 @@ class TrainingRun:
     @property
     def elapsed(self) -> float:
         """Seconds of training so far, earlier sessions included."""
-        return self._before + time.perf_counter() - self._begun
+        return self._before + self._clock() - self._begun
 
     @property
     def over(self) -> bool:
@@ -111,10 +116,12 @@ class TrainingRun:
         """State of the last ``save`` in this folder, None without one; clock and log go on."""
         if self.folder is None or not (self.folder / CHECKPOINT).exists():
             return None
+        for half in self.folder.glob(".*.partial"):
+            half.unlink()  # what a killed session was writing
         # The file is this project's own: it holds records and random states, not weights alone.
         whole = torch.load(self.folder / CHECKPOINT, weights_only=False)
         self._before = whole["elapsed"]
-        self._begun = time.perf_counter()
+        self._begun = self._clock()
         self.history = whole["history"]
         if self.history:
             self._first_step = int(self.history[-1]["step"]) + 1

@@ -12,6 +12,7 @@ from agents.population import GROCERY
 from experiments.config import (
     compose_calibrate,
     compose_demo,
+    compose_design,
     compose_mapping,
     compose_sensitivity,
     compose_simulate,
@@ -31,6 +32,7 @@ OPTIONS = [
 COMPOSE = {
     "calibrate": compose_calibrate,
     "demo": compose_demo,
+    "design": compose_design,
     "simulate": compose_simulate,
     "sensitivity": compose_sensitivity,
     "train": compose_train,

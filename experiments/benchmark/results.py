@@ -1,0 +1,96 @@
+"""Results of cells on disk: a file each, so that an interruption loses one cell at most."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.errors import InputError
+from agents.files import write_atomic
+from experiments.benchmark.protocol import Cell, Entry, Protocol
+
+
+class Outcome(NamedTuple):
+    """One entry in one cell; money in currency units per customer, of all weeks that count.
+
+    ``margin`` is the profit of no_offers on the same customers and luck; ``gain`` what the entry
+    brings above it, ``error`` that mean's standard error over customers. ``alive`` is the share of
+    customers alive at the end, ``rewards`` those handed out per customer, both also without
+    offers; ``override_rate`` is a share of proposals.
+    """
+
+    margin: float
+    gain: float
+    error: float
+    settled: float
+    reserved: float
+    budget: float
+    violations: int
+    override_rate: float
+    contacts: float
+    alive: float
+    alive_without: float
+    offers_used: float
+    rewards: float
+    rewards_without: float
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """Gain as a share of the no_offers margin."""
+        return self.gain / self.margin
+
+
+class Results:
+    """Outcomes by cell and entry.
+
+    Parameters
+    ----------
+    folder
+        Holds a JSON file for each cell. Files of another protocol are refused.
+    protocol
+        What they are of.
+
+    Raises
+    ------
+    InputError
+        If the folder holds results of another protocol.
+    """
+
+    def __init__(self, folder: Path, protocol: Protocol) -> None:
+        self.folder = folder
+        self.protocol = protocol
+        mark = folder / "protocol.json"
+        text = json.dumps({"version": protocol.version, "digest": protocol.digest})
+        if mark.exists():
+            if mark.read_text("utf-8") != text:
+                raise InputError(
+                    f"{folder}: results of protocol {mark.read_text('utf-8')}, not {text}; "
+                    "give another folder"
+                )
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(mark, text)
+
+    def known(self, cell: Cell) -> dict[str, Outcome]:
+        """Outcomes of a cell by the name of the entry, as far as they have been run."""
+        path = self._path(cell)
+        if not path.exists():
+            return {}
+        rows = json.loads(path.read_text("utf-8"))
+        return {name: Outcome(**values) for name, values in rows.items()}
+
+    def add(self, cell: Cell, outcomes: Mapping[str, Outcome]) -> None:
+        """Keep outcomes of a cell beside those that are known."""
+        whole: dict[str, Any] = {
+            name: outcome._asdict() for name, outcome in {**self.known(cell), **outcomes}.items()
+        }
+        write_atomic(self._path(cell), json.dumps(whole, indent=1, sort_keys=True))
+
+    def missing(self, cell: Cell, entries: list[Entry]) -> list[Entry]:
+        """Entries that have not been run in a cell."""
+        known = self.known(cell)
+        return [entry for entry in entries if entry.name not in known]
+
+    def _path(self, cell: Cell) -> Path:
+        return self.folder / f"{cell.name}.json"

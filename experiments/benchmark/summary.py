@@ -1,0 +1,211 @@
+"""From outcomes of cells to the figures that are reported."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.benchmark.protocol import Cell, Entry, Protocol
+from experiments.benchmark.results import Outcome, Results
+from experiments.benchmark.statistics import Interval, interquartile, over_seeds
+
+TOLERANCE = -0.002  # of the no_offers margin: what counts as not worse
+MOST_NULL_BUDGET = 0.05
+
+
+class Market(NamedTuple):
+    """Cells that differ in their seed only."""
+
+    world: str
+    response: str
+    programme: str
+
+
+class Table:
+    """Outcomes of one entry after another by market and seed.
+
+    Parameters
+    ----------
+    results
+        As they are on disk; only seeds that a market has for an entry count.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self.protocol: Protocol = results.protocol
+        self.known: dict[Cell, dict[str, Outcome]] = {
+            cell: results.known(cell) for cell in results.protocol.cells
+        }
+        self.markets = list(
+            dict.fromkeys(Market(c.world, c.response, c.programme) for c in self.known)
+        )
+
+    def outcomes(self, market: Market, entry: Entry) -> list[Outcome]:
+        """Of the seeds that were run, in the protocol's order."""
+        found = (self.known[Cell(*market, seed)].get(entry.name) for seed in self.protocol.seeds)
+        return [outcome for outcome in found if outcome is not None]
+
+    def shares(
+        self, entry: Entry, markets: Iterable[Market] | None = None
+    ) -> NDArray[np.float64] | None:
+        """Gains as shares of the no_offers margin, (markets, seeds); None if any is missing."""
+        rows = []
+        for market in self.markets if markets is None else markets:
+            found = self.outcomes(market, entry)
+            if len(found) < len(self.protocol.seeds):
+                return None
+            rows.append([outcome.share for outcome in found])
+        return np.array(rows)
+
+    def finished(self, entry: Entry) -> bool:
+        """Whether every cell has been run."""
+        return self.shares(entry) is not None
+
+
+def market_rows(table: Table, entries: Iterable[Entry], reference: Entry) -> list[dict[str, Any]]:
+    """One row for each market and entry that has been run."""
+    rows = []
+    for entry in entries:
+        for market in table.markets:
+            found = table.outcomes(market, entry)
+            if not found:
+                continue
+            share = over_seeds(np.array([outcome.share for outcome in found]))
+            rows.append(
+                {
+                    **market._asdict(),
+                    "policy": entry.policy,
+                    "regime": entry.regime,
+                    "train_minutes": entry.minutes,
+                    "seeds": len(found),
+                    "incremental_share": share.value,
+                    "ci_low": share.low,
+                    "ci_high": share.high,
+                    "budget_settled": float(np.mean([o.settled / o.budget for o in found])),
+                    "violations": sum(outcome.violations for outcome in found),
+                    "override_rate": float(np.mean([o.override_rate for o in found])),
+                    "share_of_clairvoyant": _share_of(table, market, entry, reference),
+                }
+            )
+    return rows
+
+
+def _share_of(table: Table, market: Market, entry: Entry, reference: Entry) -> float | None:
+    """Gain as a share of the reference's, over the seeds that both have run.
+
+    None where the reference was not run, or gained nothing to take a share of.
+    """
+    cells = [table.known[Cell(*market, seed)] for seed in table.protocol.seeds]
+    both = [known for known in cells if entry.name in known and reference.name in known]
+    best = sum(known[reference.name].gain for known in both)
+    if not both or best <= 0:
+        return None
+    return sum(known[entry.name].gain for known in both) / best
+
+
+def interquartile_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Interquartile mean of each entry that has been run everywhere, best first."""
+    rows = []
+    for entry in entries:
+        shares = table.shares(entry)
+        if shares is not None:
+            rows.append(_labelled(entry, interquartile(shares)))
+    return sorted(rows, key=lambda row: -row["value"])
+
+
+def compared(table: Table, entry: Entry, others: Iterable[Entry]) -> list[dict[str, Any]]:
+    """How far an entry is ahead of each other in interquartile mean, with paired intervals."""
+    mine = table.shares(entry)
+    if mine is None:
+        return []
+    found = []
+    for other in others:
+        theirs = table.shares(other)
+        if theirs is not None and other != entry:
+            found.append(_labelled(other, interquartile(mine, against=theirs)))
+    return found
+
+
+def _labelled(entry: Entry, interval: Interval) -> dict[str, Any]:
+    return {
+        "policy": entry.policy,
+        "regime": entry.regime,
+        "train_minutes": entry.minutes,
+        "value": interval.value,
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+    }
+
+
+def inferior_markets(table: Table, entry: Entry) -> list[dict[str, Any]]:
+    """Markets in which an entry is not shown to be no worse than no_offers, with its interval."""
+    found = []
+    for market in table.markets:
+        outcomes = table.outcomes(market, entry)
+        if not outcomes:
+            continue
+        share = over_seeds(np.array([outcome.share for outcome in outcomes]))
+        if not share.low > TOLERANCE:
+            found.append({**market._asdict(), **share._asdict()})
+    return found
+
+
+def null_budget_use(table: Table, entry: Entry) -> float | None:
+    """Largest share of the offer budget settled in any null market; None if none was run."""
+    used = [
+        float(np.mean([outcome.settled / outcome.budget for outcome in outcomes]))
+        for market in table.markets
+        if market.response == "null" and (outcomes := table.outcomes(market, entry))
+    ]
+    return max(used, default=None)
+
+
+def regret_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """What never being told costs: best entry of a market less this one, mean and worst."""
+    chosen = [entry for entry in entries if table.finished(entry)]
+    values = {entry: table.shares(entry) for entry in chosen}
+    means = {entry: of.mean(axis=1) for entry, of in values.items() if of is not None}
+    if not means:
+        return []
+    best = np.max(list(means.values()), axis=0)
+    rows = [
+        {
+            "policy": entry.policy,
+            "regime": entry.regime,
+            "train_minutes": entry.minutes,
+            "mean_regret": float((best - mean).mean()),
+            "worst_regret": float((best - mean).max()),
+        }
+        for entry, mean in means.items()
+    ]
+    return sorted(rows, key=lambda row: (math.isnan(row["mean_regret"]), row["mean_regret"]))
+
+
+def misspecification_rows(table: Table) -> list[dict[str, Any]]:
+    """What it costs to be told wrong: paired with the same policy told the truth, over seeds."""
+    rows = []
+    for market in table.markets:
+        cells = [Cell(*market, seed) for seed in table.protocol.seeds]
+        for wrong in table.protocol.told_wrong(cells[0]):
+            right = wrong._replace(wrong="")
+            both = [
+                (known[wrong.name], known[right.name])
+                for known in map(table.known.__getitem__, cells)
+                if wrong.name in known and right.name in known
+            ]
+            if not both:
+                continue
+            loss = over_seeds(np.array([right.share - mine.share for mine, right in both]))
+            rows.append(
+                {
+                    **market._asdict(),
+                    "policy": wrong.policy,
+                    "told": wrong.wrong,
+                    "share": float(np.mean([mine.share for mine, _ in both])),
+                    "loss": loss.value,
+                    "ci_low": loss.low,
+                    "ci_high": loss.high,
+                }
+            )
+    return rows

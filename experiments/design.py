@@ -1,0 +1,254 @@
+"""Which programme? A search over static designs, compared on customers that it never saw.
+
+In a notebook: ``design("world=coffee_shop", "trials=50")``. The command writes the same to
+``<runs_dir>/<name>/``; a search that is interrupted goes on where it was.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.files import write_atomic
+from agents.rng import derive_seed
+from experiments.config import DesignConfig, compose_design, load_option
+from experiments.console import Progress
+from experiments.run_directory import RunDirectory, plain_json, write_json
+from experiments.version import market_code, version
+from experiments.worlds import build_world, draw_customers
+from policies.design.static import (
+    FoundDesign,
+    SearchParameters,
+    compare,
+    effect_of_rules,
+    search,
+)
+from sim.metrics import Estimate
+from sim.programme import ProgrammeParameters
+from sim.world import World
+
+if TYPE_CHECKING:
+    from agents.records import Customers
+
+FOUND = "found"
+
+
+def design(*overrides: str, progress: Progress | None = None) -> dict[str, Any]:
+    """Search and compare; writes nothing. Returns what summary.json holds.
+
+    Parameters
+    ----------
+    overrides
+        As on the command line, e.g. ``"world=coffee_shop"``, ``"trials=50"``.
+    progress
+        Shows how far it is; None shows nothing.
+
+    Raises
+    ------
+    InputError
+        For an unknown key or option, or a value out of range: one line.
+    """
+    return design_config(compose_design(overrides), progress)
+
+
+def run_design(config: DesignConfig) -> dict[str, Any]:
+    """Search, write summary.json, report.html and the programme found, and print the outcome.
+
+    The programme is ``programme/<name>_found.yaml`` in the run's folder, which ``--config-dir``
+    takes. Trials stand in ``<runs_dir>/.<name>.trials.log`` until all is done.
+    """
+    from experiments.report.design import render_design, summary_text
+
+    with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
+        journal = Path(config.runs_dir).absolute() / f".{config.name}.{_mark(config)}.trials.log"
+        summary = design_config(config, progress, journal)
+        write_json(run.path / "summary.json", summary)
+        (run.path / "report.html").write_text(render_design(summary), encoding="utf-8")
+        folder = run.path / "programme"
+        folder.mkdir()
+        name = f"{config.name.replace('-', '_').replace('.', '_')}_found"
+        write_atomic(folder / f"{name}.yaml", _yaml(summary["found"]["programme"], name, summary))
+    journal.unlink(missing_ok=True)
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+    print(f"{summary_text(summary)}\nreport     {run.final}/report.html")
+    print(f"programme  --config-dir {run.final} programme={name}")
+    return summary
+
+
+def design_config(
+    config: DesignConfig, progress: Progress | None = None, journal: Path | None = None
+) -> dict[str, Any]:
+    """``design`` with a configuration that is composed already; ``journal`` keeps trials."""
+    import numba
+
+    if config.threads:
+        numba.set_num_threads(min(config.threads, numba.config.NUMBA_NUM_THREADS))
+    posterior = config.world.population.posterior
+    presets = {name: load_option("programme", name) for name in config.presets}
+    worlds = tuple(build_world(config, posterior, name) for name in config.responses)
+    show = progress or Progress()
+    parameters = SearchParameters(config.trials, config.weeks, config.dead_band)
+    with show.stage("Search", config.trials) as tick:
+        found = search(
+            worlds,
+            presets,
+            draw_customers(config, posterior, "train", config.search_customers),
+            derive_seed(config.seed, "plan"),
+            parameters,
+            config.seed,
+            journal,
+            lambda best: tick(),
+        )
+    customers = draw_customers(config, posterior, "evaluate", config.customers)
+    with show.stage("Compare on test customers", len(worlds)) as tick:
+        compared = []
+        for name, world in zip(config.responses, worlds, strict=True):
+            compared.append(_compared(config, name, world, presets, found, customers))
+            tick()
+    summary = {
+        "name": config.name,
+        "version": version(),
+        "world": config.world.name,
+        "responses": list(config.responses),
+        "weeks": config.weeks,
+        "customers": config.customers,
+        "search_customers": config.search_customers,
+        "seed": config.seed,
+        "trials": len(found.history),
+        "best_by_trial": np.maximum.accumulate([one["gain"] for one in found.history]).tolist(),
+        "presets": {name: dataclasses.asdict(one) for name, one in presets.items()},
+        "found": {
+            "start": found.start,
+            "moves": found.moves,
+            "gain_in_search": found.gain,
+            "programme": dataclasses.asdict(found.programme),
+            "rules": _changed_rules(presets[found.start], found.programme),
+        },
+        "compared": compared,
+        "redesign": _redesigned(config, worlds, customers, show),
+    }
+    plain: dict[str, Any] = plain_json(summary)
+    return plain
+
+
+def _compared(
+    config: DesignConfig,
+    response: str,
+    world: World,
+    presets: Mapping[str, ProgrammeParameters],
+    found: FoundDesign,
+    customers: "Customers",
+) -> dict[str, Any]:
+    """Gains above no programme, and the effect of each changed rule, in one response world."""
+    key = derive_seed(config.seed, "evaluate")
+    programmes = {**presets, FOUND: found.programme}
+    gains = compare(world, programmes, customers, key, config.weeks)
+    effects = effect_of_rules(
+        world, presets[found.start], found.moves, customers, key, config.weeks
+    )
+    return {
+        "response": response,
+        "programmes": [_row("programme", name, one) for name, one in gains.items()],
+        "rules": [_row("rule", name, one) for name, one in effects.items()],
+    }
+
+
+def _row(kind: str, name: str, estimate: Estimate) -> dict[str, Any]:
+    return {kind: name, "gain": estimate.mean, "low": estimate.low, "high": estimate.high}
+
+
+def _changed_rules(
+    preset: ProgrammeParameters, programme: ProgrammeParameters
+) -> list[dict[str, Any]]:
+    """Each rule whose value differs: its name, value in the preset, value found."""
+    before, after = _rules(preset), _rules(programme)
+    return [
+        {"rule": name, "before": before[name], "after": after[name]}
+        for name in before
+        if before[name] != after[name]
+    ]
+
+
+def _rules(programme: ProgrammeParameters) -> dict[str, float]:
+    found = {"earn_rate": programme.points_per_unit}
+    for tier in programme.tiers[1:]:
+        found[f"threshold_{tier.name}"] = tier.threshold
+        found[f"multiplier_{tier.name}"] = tier.multiplier
+    for reward in programme.rewards:
+        found[f"price_{reward.name}"] = float(reward.points_price)
+    return found
+
+
+def _redesigned(
+    config: DesignConfig, worlds: tuple[World, ...], customers: "Customers", show: Progress
+) -> dict[str, Any] | None:
+    """What learning to redesign brings above the starting programme; None where not asked for."""
+    if config.redesign == "none":
+        return None
+    from envs.design.task import DesignTask
+    from policies.design.learned import DesignLearnerParameters, learn_design, lift_of
+    from policies.training_run import TrainingRun
+
+    posterior = config.world.population.posterior
+    task = DesignTask(
+        worlds,
+        draw_customers(config, posterior, "train", config.search_customers),
+        weekly_budget=0.0,
+        constraints=config.constraints,
+        horizon=math.ceil(config.weeks / 13),
+        paired=True,
+    )
+    seconds = config.minutes * 60
+    with show.stage(f"Learn to redesign ({config.redesign})", round(seconds)) as tick:
+        shown = 0
+
+        def tell(row: Mapping[str, float]) -> None:
+            nonlocal shown
+            now = min(round(row["seconds"]), round(seconds))
+            tick(now - shown)
+            shown = now
+
+        run = TrainingRun(seconds=seconds, tell=tell)
+        parameters = DesignLearnerParameters(config.redesign, episodes=10_000_000)
+        designer = learn_design(task, parameters, config.seed, run)
+    first = 1_000_000 + config.seed % 1_000_000
+    lifts = lift_of(
+        dataclasses.replace(task, cohort=customers),
+        designer,
+        range(first, first + config.episodes),
+    )
+    return {
+        "algorithm": config.redesign,
+        "start": config.programme.name,
+        "minutes": config.minutes,
+        "episodes_trained": len(designer.history),
+        "lifts": lifts.tolist(),
+    }
+
+
+def _mark(config: DesignConfig) -> str:
+    """Digest of what trials depend on: another configuration begins a journal of its own."""
+    about = {
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in ("name", "runs_dir", "threads", "trials", "redesign", "minutes", "episodes")
+    }
+    text = f"{market_code()} {json.dumps(about, default=str, sort_keys=True)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _yaml(programme: Mapping[str, Any], name: str, summary: Mapping[str, Any]) -> str:
+    from omegaconf import OmegaConf
+
+    values = {**programme, "name": name}
+    head = (
+        f"# Found by `loyaltylab design` from {summary['found']['start']}: world="
+        f"{summary['world']}, responses {', '.join(summary['responses'])}, {summary['weeks']} "
+        f"weeks, seed {summary['seed']}.\n"
+    )
+    return head + OmegaConf.to_yaml(OmegaConf.create(values))

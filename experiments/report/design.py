@@ -1,0 +1,265 @@
+"""Page and console text of a programme search."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.benchmark.statistics import over_seeds
+from experiments.report import document
+from experiments.report.console_text import aligned, wrapped
+from experiments.report.elements import (
+    Column,
+    Group,
+    Markup,
+    bullets,
+    figure,
+    paragraph,
+    section,
+    table,
+    tag,
+)
+from experiments.report.figures import BLUE, GREY, Figure, base_layout, label
+from experiments.report.wording import decimal
+
+Summary = Mapping[str, Any]
+
+_NOT_SHOWN = (
+    "Programmes are compared within the model: response worlds are assumptions, and what is best "
+    "in one can lose money in another. Give several to responses=[…] for a design that is best on "
+    "average.",
+    "A rule's effect is that of changing it alone; together rules may do more or less.",
+    "Competitors do not copy the programme, and setting one up costs nothing here.",
+)
+
+
+def headline(summary: Summary) -> str:
+    """The answer in one or two sentences."""
+    means = {
+        name: float(np.mean([_gain(world, name)["gain"] for world in summary["compared"]]))
+        for name in (*summary["presets"], "found")
+    }
+    best = max(summary["presets"], key=lambda name: means[name])
+    found = means["found"]
+    lows = [_gain(world, "found")["low"] for world in summary["compared"]]
+    if found <= 0 and means[best] <= 0:
+        least = best if means[best] > found else "found"
+        return (
+            f"No programme pays: the best, {_name(least)}, costs {_money(-means[least])} per "
+            f"customer in {summary['weeks']} weeks."
+        )
+    sure = "" if min(lows) > 0 else " Its interval includes losses in at least one world."
+    ahead = found - means[best]
+    word = "more" if ahead >= 0 else "less"
+    return (
+        f"The design found brings {_money(found)} per customer in {summary['weeks']} weeks above "
+        f"no programme, {_money(abs(ahead))} {word} than the best preset ({_name(best)}).{sure}"
+    )
+
+
+def summary_text(summary: Summary) -> str:
+    """What the console shows, at most 100 columns wide."""
+    lines = ["", *wrapped(headline(summary)), ""]
+    for world in summary["compared"]:
+        lines += [f"response {world['response']}: above no programme, per customer"]
+        lines += aligned([[_name(row["programme"]), *_cells(row)] for row in world["programmes"]])
+        if world["rules"]:
+            lines += ["", f"each rule changed alone, above {summary['found']['start']}"]
+            lines += aligned(
+                [[_rule(summary, row["rule"]), *_cells(row)] for row in world["rules"]]
+            )
+        lines.append("")
+    redesign = summary.get("redesign")
+    if redesign:
+        lines += wrapped(_redesign_words(redesign))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def render_design(summary: Summary) -> str:
+    """One offline HTML page; ``summary`` is summary.json."""
+    title = f"Which programme? {summary['name']}"
+    about = (
+        f"World “{summary['world']}”, response {', '.join(summary['responses'])}, "
+        f"{decimal(summary['weeks'])} weeks; {decimal(summary['trials'])} designs tried on "
+        f"{decimal(summary['search_customers'])} customers, compared on "
+        f"{decimal(summary['customers'])} others. Money in currency units."
+    )
+    header = tag(
+        "header",
+        Markup(
+            paragraph(f"loyaltylab · design {summary['name']}", class_="eyebrow")
+            + tag("h1", "Which programme pays?")
+            + paragraph(about, class_="about")
+        ),
+    )
+    body = "".join(
+        (
+            _answer(summary),
+            _rules(summary),
+            _search(summary),
+            section("limits", "What these numbers do not show", bullets(_NOT_SHOWN)),
+        )
+    )
+    return document(title, Markup(header + tag("main", Markup(body))))
+
+
+def _answer(summary: Summary) -> Markup:
+    groups = [
+        Group(
+            f"response {world['response']}",
+            [[_name(row["programme"]), *_cells(row)] for row in world["programmes"]],
+        )
+        for world in summary["compared"]
+    ]
+    found = summary["found"]
+    changed = bullets(
+        f"{row['rule'].replace('_', ' ')}: {_number(row['before'])} → {_number(row['after'])}"
+        for row in found["rules"]
+    )
+    redesign = summary.get("redesign")
+    return section(
+        "answer",
+        "The answer",
+        paragraph(headline(summary), class_="headline"),
+        figure(
+            "Profit above no programme",
+            _forest(summary["compared"], "programmes", "programme", _name),
+            "Per customer over the whole run, margin less rewards less points owed at the end; "
+            "same customers and luck in every programme; 95 % intervals over customers.",
+        ),
+        table("Profit per customer above no programme", _COLUMNS, *groups),
+        tag("h3", f"The design found, starting from {found['start']}"),
+        changed or paragraph("No rule was changed."),
+        paragraph(_redesign_words(redesign)) if redesign else Markup(""),
+    )
+
+
+def _rules(summary: Summary) -> Markup:
+    groups = [
+        Group(
+            f"response {world['response']}",
+            [[_rule(summary, row["rule"]), *_cells(row)] for row in world["rules"]],
+        )
+        for world in summary["compared"]
+        if world["rules"]
+    ]
+    start = summary["found"]["start"]
+    return section(
+        "rules",
+        "Which rule does it",
+        figure(
+            f"Each rule changed alone, above {start}",
+            _forest(summary["compared"], "rules", "rule", lambda name: _rule(summary, name)),
+            "Paired with the unchanged preset on the same customers and luck.",
+        ),
+        table(f"Profit per customer above {start}", _COLUMNS, *groups),
+    )
+
+
+def _search(summary: Summary) -> Markup:
+    best = summary["best_by_trial"]
+    layout = base_layout("trial")
+    layout["height"] = 260
+    drawing: Figure = {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": list(range(1, len(best) + 1)),
+                "y": best,
+                "line": {"shape": "hv", "color": BLUE},
+                "hovertemplate": "trial %{x}: %{y:.2f}<extra></extra>",
+            }
+        ],
+        "layout": layout,
+    }
+    return section(
+        "search",
+        "The search",
+        figure(
+            "Best gain so far",
+            drawing,
+            "On the customers of the search. The last value is the best of many looks at one "
+            "cohort and flatters; the answer above is on other customers.",
+        ),
+    )
+
+
+_COLUMNS = (Column("", "text"), Column("gain"), Column("95 % interval"))
+
+
+def _forest(worlds: Sequence[Mapping[str, Any]], key: str, name: str, named: Any) -> Figure | None:
+    shown = [world for world in worlds if world[key]]
+    if not shown:
+        return None
+    palette = (BLUE, GREY, "#E69F00", "#009E73", "#CC79A7")
+    traces = []
+    for at, world in enumerate(shown):
+        found = world[key]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [row["gain"] for row in found],
+                "y": [label(named(row[name])) for row in found],
+                "error_x": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [row["high"] - row["gain"] for row in found],
+                    "arrayminus": [row["gain"] - row["low"] for row in found],
+                    "color": palette[at % len(palette)],
+                },
+                "marker": {"size": 9, "color": palette[at % len(palette)]},
+                "name": world["response"],
+                "hovertemplate": "%{y}: %{x:.2f}<extra>%{fullData.name}</extra>",
+            }
+        )
+    layout = base_layout("currency units per customer", legend=len(shown) > 1)
+    layout["height"] = 130 + 34 * len(shown[0][key])
+    layout["yaxis"] |= {"autorange": "reversed", "type": "category", "automargin": True}
+    layout["xaxis"] |= {"zeroline": True, "rangemode": "tozero"}
+    if len(shown) > 1:
+        layout["legend"] |= {"y": 1.0, "yanchor": "bottom"}
+        layout["margin"]["t"] = 44
+    return {"data": traces, "layout": layout}
+
+
+def _gain(world: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    row: Mapping[str, Any] = next(r for r in world["programmes"] if r["programme"] == name)
+    return row
+
+
+def _redesign_words(redesign: Mapping[str, Any]) -> str:
+    lifts = over_seeds(np.array(redesign["lifts"]))
+    return (
+        f"Learning to redesign {redesign['start']} every quarter ({redesign['algorithm'].upper()}, "
+        f"{redesign['minutes']:g} minutes, {redesign['episodes_trained']:,} episodes) brings "
+        f"{_money(lifts.value)} per customer above leaving it alone ({_money(lifts.low)} to "
+        f"{_money(lifts.high)}, 95 % over {len(redesign['lifts'])} episodes), with notice and "
+        "grandfathering."
+    )
+
+
+def _rule(summary: Summary, name: str) -> str:
+    words = name.replace("_", " ")
+    changed = {row["rule"]: row for row in summary["found"]["rules"]}
+    if name not in changed:
+        return words
+    row = changed[name]
+    return f"{words} {_number(row['before'])} → {_number(row['after'])}"
+
+
+def _name(programme: str) -> str:
+    return "the design found" if programme == "found" else programme
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [_money(row["gain"]), f"{_money(row['low'])} to {_money(row['high'])}"]
+
+
+def _money(value: float) -> str:
+    return f"{value:,.2f}".replace("-", "−")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,1 @@
+"""Who designs the programme: a search over static designs, and learners that redesign."""

@@ -1,0 +1,162 @@
+"""PPO and SAC that redesign a programme every quarter (``loyaltylab/ProgrammeDesign-v0``)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents.ranges import check_range
+from envs.design.environment import ProgrammeDesignEnv
+from envs.design.task import DesignTask
+from policies.ppo.learner import one_torch_thread
+from policies.training_run import TrainingRun
+
+_CLIP = 5.0
+_LEARNERS: dict[str, type[PPO] | type[SAC]] = {"ppo": PPO, "sac": SAC}
+
+
+@dataclass(frozen=True)
+class DesignLearnerParameters:
+    """Settings; an episode is short and a step slow, so batches are small.
+
+    Parameters
+    ----------
+    algorithm
+        ``ppo`` (Schulman et al. 2017) or ``sac`` (Haarnoja et al. 2018).
+    episodes
+        Episodes of training, unless the time is up before.
+    learning_rate, gamma
+        Of the optimiser; per quarter.
+    network
+        Widths of the hidden layers.
+    """
+
+    algorithm: Literal["ppo", "sac"] = "ppo"
+    episodes: int = 500
+    learning_rate: float = 1e-3
+    gamma: float = 0.98
+    network: tuple[int, ...] = (64, 64)
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in _LEARNERS:
+            raise ValueError(f"algorithm={self.algorithm!r}: choose one of {list(_LEARNERS)}")
+        check_range("episodes", self.episodes, 1, 10_000_000)
+        check_range("learning_rate", self.learning_rate, 1e-8, 1.0)
+        check_range("gamma", self.gamma, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Redesigner:
+    """A learned designer: KPIs to an action; deterministic."""
+
+    act: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class ScaledKpis(gym.ObservationWrapper[Any, Any, Any]):
+    """KPIs centred, scaled and clipped as their table says."""
+
+    def __init__(self, env: ProgrammeDesignEnv) -> None:
+        super().__init__(env)
+        table = env.table
+        self._centre = np.array([kpi.centre for kpi in table], np.float32)
+        self._scale = np.array([kpi.scale for kpi in table], np.float32)
+        self.observation_space = gym.spaces.Box(-_CLIP, _CLIP, (len(table),), np.float32)
+
+    def observation(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shape (K,)."""
+        scaled: NDArray[np.float32] = (observation - self._centre) / self._scale
+        return scaled.clip(-_CLIP, _CLIP)
+
+
+class _Episodes(BaseCallback):
+    """Logs each episode, and stops when there were enough or time is up."""
+
+    def __init__(self, run: TrainingRun, most: int) -> None:
+        super().__init__()
+        self._run = run
+        self._most = most
+        self._lift = 0.0
+        self.episodes = 0
+
+    def _on_step(self) -> bool:
+        self._lift += float(self.locals["rewards"][0])
+        if self.locals["dones"][0]:
+            self.episodes += 1
+            self._run.log(self.episodes, lift_per_customer=self._lift)
+            self._lift = 0.0
+        return self.episodes < self._most and not self._run.over
+
+
+def learn_design(
+    task: DesignTask, parameters: DesignLearnerParameters, seed: int, run: TrainingRun
+) -> Redesigner:
+    """Train a designer; ``task.paired`` is advised, as luck then drops out of the reward.
+
+    Parameters
+    ----------
+    task
+        Worlds, cohort, protection.
+    parameters
+        Settings.
+    seed
+        Of network, episodes and exploration.
+    run
+        Clock and log; a row an episode, whose ``lift_per_customer`` is the episode's reward in
+        currency units.
+    """
+    env = ScaledKpis(ProgrammeDesignEnv(task))
+    env.reset(seed=seed)
+    common: dict[str, Any] = {
+        "learning_rate": parameters.learning_rate,
+        "gamma": parameters.gamma,
+        "policy_kwargs": {"net_arch": list(parameters.network)},
+        "seed": seed,
+        "device": "cpu",
+    }
+    horizon = task.horizon
+    with one_torch_thread():
+        if parameters.algorithm == "ppo":
+            model: PPO | SAC = PPO(
+                "MlpPolicy", env, n_steps=8 * horizon, batch_size=4 * horizon, n_epochs=10, **common
+            )
+        else:
+            model = SAC("MlpPolicy", env, learning_starts=8 * horizon, batch_size=128, **common)
+        model.learn(
+            10 * parameters.episodes * horizon, callback=_Episodes(run, parameters.episodes)
+        )
+
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        action, _ = model.predict(env.observation(observation), deterministic=True)
+        chosen: NDArray[np.float32] = action
+        return chosen
+
+    return Redesigner(act, list(run.history))
+
+
+def lift_of(task: DesignTask, designer: Redesigner, seeds: range) -> NDArray[np.float64]:
+    """Lift per customer of whole episodes above the programme that never changes.
+
+    Currency units, shape (seeds,). The task must be paired; give it test customers.
+
+    Raises
+    ------
+    ValueError
+        If it is not paired.
+    """
+    if not task.paired:
+        raise ValueError("task.paired is false: there is no lift without a twin")
+    env = ProgrammeDesignEnv(task)
+    lifts = np.zeros(len(seeds))
+    for at, seed in enumerate(seeds):
+        observation, _ = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            observation, reward, _, ended, _ = env.step(designer.act(observation))
+            lifts[at] += reward
+    return lifts

@@ -1,0 +1,56 @@
+"""The protocol is frozen, and results of another one are refused."""
+
+import dataclasses
+
+import pytest
+
+from agents.errors import InputError
+from experiments.benchmark.protocol import PROTOCOL, Cell, Entry
+from experiments.benchmark.results import Outcome, Results
+
+CELL = Cell("grocery", "null", "tiered", 1)
+OUTCOME = Outcome(
+    margin=50.0, gain=-0.5, error=0.1, settled=2.0, reserved=9.0, budget=13.0, violations=0,
+    override_rate=0.2, contacts=3.0, alive=0.9, alive_without=0.9, offers_used=0.3, rewards=1.0,
+    rewards_without=1.0, seconds=0.5,
+)  # fmt: skip
+
+
+def test_every_market_is_covered_by_every_seed():
+    cells = PROTOCOL.cells
+    assert len(cells) == len(set(cells)) == 3 * 5 * 3 * 5
+    assert {cell.seed for cell in cells[:45]} == {1}
+
+
+def test_entries_have_names_of_their_own():
+    names = [entry.name for entry in PROTOCOL.entries]
+    assert len(set(names)) == len(names)
+    assert Entry("rollout", "robust", 10.0).name in names
+
+
+def test_any_change_of_the_protocol_changes_its_digest():
+    for field in dataclasses.fields(PROTOCOL):
+        if field.name == "version":
+            continue
+        value = getattr(PROTOCOL, field.name)
+        other = {} if isinstance(value, dict) else value * 2
+        changed = dataclasses.replace(PROTOCOL, **{field.name: other})
+        assert changed.digest != PROTOCOL.digest, field.name
+
+
+def test_finished_entries_are_not_missing_any_more(tmp_path):
+    results = Results(tmp_path, PROTOCOL)
+    entries = [Entry("random", "rule"), Entry("blanket", "rule")]
+    assert results.missing(CELL, entries) == entries
+    results.add(CELL, {entries[0].name: OUTCOME})
+    again = Results(tmp_path, PROTOCOL)
+    assert again.missing(CELL, entries) == entries[1:]
+    again.add(CELL, {entries[1].name: OUTCOME._replace(gain=1.0)})
+    assert again.known(CELL)[entries[0].name] == OUTCOME
+    assert again.known(CELL)[entries[1].name].share == pytest.approx(0.02)
+
+
+def test_results_of_another_protocol_are_refused(tmp_path):
+    Results(tmp_path, PROTOCOL)
+    with pytest.raises(InputError, match="give another folder"):
+        Results(tmp_path, dataclasses.replace(PROTOCOL, customers=7))

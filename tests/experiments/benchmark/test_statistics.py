@@ -1,0 +1,49 @@
+"""Intervals cover, aggregates are those of the literature."""
+
+import numpy as np
+import pytest
+
+from experiments.benchmark.statistics import interquartile, interquartile_mean, over_seeds
+
+
+def test_the_interquartile_mean_leaves_a_quarter_out_at_each_end():
+    values = np.array([[-100.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 1000.0]])
+    assert interquartile_mean(values) == pytest.approx((2 + 3 + 4 + 5) / 4)
+
+
+def test_an_interval_over_seeds_covers_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    draws = rng.normal(0.3, 2.0, (4000, 5))
+    intervals = [over_seeds(row) for row in draws]
+    covered = np.mean([one.low <= 0.3 <= one.high for one in intervals])
+    assert covered == pytest.approx(0.95, abs=0.012)
+
+
+def test_one_seed_says_nothing_of_others():
+    assert over_seeds(np.array([1.0])).low == -np.inf
+
+
+def test_the_bootstrap_of_a_mean_of_many_markets_covers():
+    rng = np.random.default_rng(6)
+    centre = rng.normal(size=(30, 1))
+    truth = interquartile_mean(np.repeat(centre, 2, axis=1))
+    covered = []
+    for _ in range(120):
+        found = interquartile(centre + rng.normal(0, 0.3, (30, 5)), resamples=300)
+        covered.append(found.low <= truth <= found.high)
+    assert np.mean(covered) > 0.8
+
+
+def test_a_difference_is_paired():
+    # Both sides move with the seed; their difference does not.
+    rng = np.random.default_rng(7)
+    luck = rng.normal(0, 10.0, (10, 5))
+    one, other = luck + 0.5, luck
+    paired = interquartile(one, against=other)
+    assert paired.value == pytest.approx(0.5)
+    assert paired.high - paired.low < 1e-9
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    found = interquartile(np.full((3, 5), 2.0))
+    assert found == (2.0, 2.0, 2.0)

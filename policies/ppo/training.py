@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.ranges import check_range
+from envs.features import N_FEATURES
 from envs.sb3 import OfferVecEnv
 from envs.task import OfferTask
 from policies.network import TorchPolicy
@@ -141,7 +142,7 @@ def learn_ppo(
                 **facts,
             )
             run.save(_state(model, offers))
-    return _policy(model, task, parameters)
+    return _policy(model, offers, parameters)
 
 
 def _model(env: OfferVecEnv, parameters: PpoParameters, seed: int) -> OfferPpo:
@@ -211,9 +212,13 @@ def _restore(model: OfferPpo, offers: ChargedOffers, state: Mapping[str, Any]) -
     offers.restore(state["environment"])
 
 
-def _policy(model: OfferPpo, task: OfferTask, parameters: PpoParameters) -> TorchPolicy:
+def _policy(model: OfferPpo, offers: ChargedOffers, parameters: PpoParameters) -> TorchPolicy:
     scores = ActionScores(model.policy)
     if parameters.highest_price <= 0:
         return TorchPolicy("maskable_ppo", scores)
-    weekly = task.constraints.offer_budget.weekly_per_customer
-    return PricedPolicy("price_ppo", scores, weekly, parameters.highest_price)
+    weekly = offers.task.constraints.offer_budget.weekly_per_customer
+    policy = PricedPolicy("price_ppo", scores, weekly, parameters.highest_price)
+    # What an export holds until a batch is decided: the price of training's customers.
+    seen = np.asarray(model._last_obs)[:, :N_FEATURES].astype(np.float32)
+    policy.set_price(seen, offers.action_masks(), offers.table.commitment)
+    return policy

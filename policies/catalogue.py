@@ -76,6 +76,18 @@ class Entry:
             raise ValueError(f"policy {self.name!r} is not learned")
         return cast(Learn, _named(self.learner))
 
+    def kind(self) -> type[Any]:
+        """The frozen dataclass of its settings, imported now.
+
+        Raises
+        ------
+        ValueError
+            If nothing is learned.
+        """
+        if not self.parameters:
+            raise ValueError(f"policy {self.name!r} is not learned")
+        return cast("type[Any]", _named(self.parameters))
+
     def parameters_with(self, **settings: Any) -> Any:
         """Its settings, with these changed; imported now.
 
@@ -84,9 +96,7 @@ class Entry:
         ValueError
             If nothing is learned, or a setting is out of range.
         """
-        if not self.parameters:
-            raise ValueError(f"policy {self.name!r} is not learned")
-        return _named(self.parameters)(**{**self.settings, **settings})
+        return self.kind()(**{**self.settings, **settings})
 
 
 def _random(seed: int) -> Policy:
@@ -151,7 +161,7 @@ _LADDER = (
         "The same, told the price of the budget, so that one network serves any budget.",
         learner="policies.ppo.training:learn_ppo",
         parameters="policies.ppo.training:PpoParameters",
-        settings={"highest_price": 1.0},
+        settings={"highest_price": 2.0},
     ),
     # Planning: policies/rollout.
     Entry(

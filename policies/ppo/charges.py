@@ -19,10 +19,7 @@ from policies.ppo.price import draw_prices
 from sim.ledger import MICRO
 
 # What episodes have come to; the rest is made of the task.
-_RUNNING = (
-    "_key", "_world_of_all", "_episode", "_world", "_settled", "_ended", "_blocked", "_weeks",
-    "_shared", "customers", "_twins", "price", "_rng", "_np_random",
-)  # fmt: skip
+_RUNNING = ("_ended", "_blocked", "_weeks", "_shared", "price", "_rng", "_np_random")
 
 
 class ChargedOffers(OfferVectorEnv):
@@ -74,7 +71,9 @@ class ChargedOffers(OfferVectorEnv):
         """As the parent's, with new prices."""
         observation, info = super().reset(seed=seed, options=options)
         if seed is not None:
-            self._rng = np.random.default_rng(int(derive_seed(int(self._key) % 2**31, "plan")))
+            self._rng = np.random.default_rng(
+                int(derive_seed(int(self.episodes.key) % 2**31, "plan"))
+            )
         self._draw(np.arange(self.num_envs))
         return self._with_price(observation), info
 
@@ -114,6 +113,7 @@ class ChargedOffers(OfferVectorEnv):
         """Everything that changes from week to week; ``restore`` goes on with the same digits."""
         return {
             "running": {name: getattr(self, name) for name in _RUNNING},
+            "episodes": self.episodes.running(),
             "expected": self.expected.state(),
             "multipliers": self.multipliers.state(),
         }
@@ -122,6 +122,7 @@ class ChargedOffers(OfferVectorEnv):
         """Go on from a ``state`` of an environment with the same task and rows."""
         for name, value in state["running"].items():
             setattr(self, name, value)
+        self.episodes.resume(state["episodes"])
         self.expected.restore(state["expected"])
         self.multipliers.restore(state["multipliers"])
 
@@ -131,7 +132,7 @@ class ChargedOffers(OfferVectorEnv):
         kept = Customers(*nobody, own.account.copy(), own.profile.copy(), own.outcome[:0])
         eligible = (self._blocked[:, 1:] == 0).any(axis=1)
         zero = np.zeros(self.num_envs)
-        per_point = self._per_point[self._world]
+        per_point = self._per_point[self.episodes.world]
         return Week(kept, eligible, zero.astype(np.int64), zero, zero, per_point)
 
     def _draw(self, rows: NDArray[np.intp]) -> None:

@@ -1,11 +1,16 @@
 """Who is behind each row of the customer environment, and where new episodes come from."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.records import Customers
 from envs.step import start_rows
 from envs.task import OfferTask, starts
+
+_RUNNING = ("customers", "twins", "world", "settled", "key", "fixed_world", "_number")
 
 
 class Episodes:
@@ -62,6 +67,15 @@ class Episodes:
         """Count episodes from the first again, under another seed."""
         self.key = key
         self._number[:] = 0
+
+    def running(self) -> dict[str, Any]:
+        """What episodes have come to; the rest is made of the task. Not a copy."""
+        return {name: getattr(self, name) for name in _RUNNING}
+
+    def resume(self, running: Mapping[str, Any]) -> None:
+        """Go on from what ``running`` gave, of the same task and rows."""
+        for name in _RUNNING:
+            setattr(self, name, running[name])
 
     def start(self, rows: NDArray[np.intp]) -> None:
         """New episodes for some rows."""

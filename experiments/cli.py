@@ -167,6 +167,89 @@ def simulate(
     run_simulate(config)
 
 
+@app.command()
+def train(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Configuration, e.g. policy=maskable_ppo, world=coffee_shop, minutes=10, seed=3.",
+            show_default=False,
+        ),
+    ] = None,
+    multirun: Annotated[
+        bool, typer.Option("--multirun", "-m", help="Every combination of values a,b,c in turn.")
+    ] = False,
+) -> None:
+    """Train a policy in a world, and test it on other customers.
+
+    Leaves checkpoint.pt, log.parquet, tensorboard/ and summary.json in runs/NAME/. What was cut
+    off, by Ctrl-C or by a kill, loses one iteration at most: the same command goes on. More
+    minutes go on from where fewer ended. The test is paired lift over no offers, with interval.
+
+    \b
+    Learners: maskable_ppo; price_ppo, which is told a price of the budget.
+    Keys besides those of world, response, programme, offers and constraints:
+      policy=maskable_ppo  parameters={learning_rate:0.001,…}   settings of the learner
+      minutes=N                wall-clock time; none: as many steps as the settings say
+      responses=[NAME,…]       worlds it trains in, where not that of response: robust
+      pool=8000  warmup_weeks=52  weeks=52                      training
+      customers=4000  confidence=0.95                           the test; customers=0: none
+      posterior=FILE  off=[MECHANISM,…]  seed=0  name=train  runs_dir=runs  threads=0
+
+    \b
+    Examples:
+      loyaltylab train minutes=1 response=optimistic
+      loyaltylab train 'responses=[null,literature,optimistic]' name=robust
+      loyaltylab train -m policy=maskable_ppo,price_ppo seed=0,1,2 minutes=1 name=compare
+      tensorboard --logdir runs
+    """  # noqa: D301
+    from experiments.train import run_train, run_trains
+
+    if multirun:
+        run_trains(overrides or [])
+        return
+    from experiments.config import compose_train
+
+    run_train(compose_train(overrides or []))
+
+
+@app.command()
+def tune(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Configuration, e.g. policy=maskable_ppo, trials=40, world=coffee_shop.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Search for a learner's settings with Optuna.
+
+    Each trial is a training with a seed of its own, judged by paired lift on validation
+    customers, who are neither training's nor a test's. The first trial has the defaults. Leaves
+    study.journal, trials.csv, best.yaml and summary.json in runs/NAME/; the same command goes on
+    with a search that was cut off, and a larger trials=N with one that was finished.
+
+    \b
+    Keys are those of `loyaltylab train`, and
+      trials=40         in all
+      parameters={…}    settings that are held fixed, e.g. parameters={total_steps:200_000}
+
+    \b
+    Examples:
+      loyaltylab tune trials=20 'parameters={total_steps:200_000}' response=optimistic
+      loyaltylab tune policy=price_ppo minutes=1 world=coffee_shop name=tune-price
+    """  # noqa: D301
+    from experiments.config import compose_tune
+
+    config = compose_tune(overrides or [])
+    from experiments.tune import run_tune
+
+    run_tune(config)
+
+
 @app.command("simulate-log")
 def simulate_log(
     overrides: Annotated[

@@ -32,9 +32,13 @@ from experiments.config_schema import (
     Rule,
     SensitivityConfig,
     SimulateConfig,
+    TrainingConfig,
+    TuneConfig,
     WorldConfig,
 )
 from experiments.config_sources import APPLICATIONS, groups, options, places
+from experiments.learners import SPACES, learner_parameters
+from policies.catalogue import LEARNED
 from sim.offers import action_table
 from sim.programme import ProgrammeParameters
 from sim.world import SURROUNDINGS
@@ -47,6 +51,8 @@ __all__ = [
     "DesignConfig",
     "SensitivityConfig",
     "SimulateConfig",
+    "TrainingConfig",
+    "TuneConfig",
     "WorldConfig",
     "build",
     "compose_calibrate",
@@ -55,6 +61,8 @@ __all__ = [
     "compose_mapping",
     "compose_sensitivity",
     "compose_simulate",
+    "compose_train",
+    "compose_tune",
     "groups",
     "load_option",
     "options",
@@ -69,6 +77,8 @@ _SCHEMA: dict[str, Any] = {
     "simulate": SimulateConfig,
     "sensitivity": SensitivityConfig,
     "calibrate": CalibrateConfig,
+    "train": TrainingConfig,
+    "tune": TuneConfig,
     "design": DesignConfig,
 }
 
@@ -130,6 +140,30 @@ def compose_design(overrides: Sequence[str] = ()) -> DesignConfig:
         Unknown option or key, wrong type, value out of range: one line.
     """
     config: DesignConfig = _composed("design", overrides)
+    return config
+
+
+def compose_train(overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Compose conf/train.yaml with overrides (``policy=maskable_ppo``, ``minutes=10``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: TrainingConfig = _composed("train", overrides)
+    return config
+
+
+def compose_tune(overrides: Sequence[str] = ()) -> TuneConfig:
+    """Compose conf/tune.yaml with overrides (``policy=maskable_ppo``, ``trials=40``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: TuneConfig = _composed("tune", overrides)
     return config
 
 
@@ -203,6 +237,8 @@ def validate(config: Config) -> None:
     approval_of(config.constraints, config.approvals)
     if isinstance(config, DemoConfig):
         _validate_demo(config)
+    elif isinstance(config, TrainingConfig):
+        _validate_training(config)
     elif isinstance(config, SimulateConfig):
         _validate_simulate(config)
     else:
@@ -278,19 +314,35 @@ def _validate_demo(config: DemoConfig) -> None:
     ):
         if not names:
             raise InputError(f"{key} is empty: name at least one")
-        if len(set(names)) < len(names):
-            raise InputError(f"{key}={list(names)} names one twice")
-        if key.endswith("responses"):
-            for name in names:
-                if name not in known:
-                    raise InputError(unknown_choice(key, name, known))
+        _check_names(key, names, known if key.endswith("responses") else names)
     if "no_offers" not in evaluate.policies:
         raise InputError("evaluate.policies must hold no_offers: the others are compared with it")
 
 
-def _validate_simulate(config: SimulateConfig) -> None:
+def _check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise InputError(f"{key}={list(names)} names one twice")
+    for name in names:
+        if name not in known:
+            raise InputError(unknown_choice(key, name, known))
+
+
+def _check_posterior(config: SimulateConfig | TrainingConfig) -> None:
     if config.posterior is not None and not Path(config.posterior).is_file():
         raise InputError(f"posterior={config.posterior!r}: no such file")
+
+
+def _validate_training(config: TrainingConfig) -> None:
+    known = tuple(SPACES) if isinstance(config, TuneConfig) else LEARNED
+    if config.policy not in known:
+        raise InputError(unknown_choice("policy", config.policy, known))
+    _check_posterior(config)
+    _check_names("responses", config.responses, options("response"))
+    learner_parameters(config)
+
+
+def _validate_simulate(config: SimulateConfig) -> None:
+    _check_posterior(config)
     if config.against is not None:
         known = (*options("programme"), *typing.get_args(Rule))
         if config.against not in known:

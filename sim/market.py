@@ -5,7 +5,7 @@ books are closed, data is collected.
 """
 
 from dataclasses import replace
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,14 @@ class Decider(Protocol):
         """Look at the last week's outcome when a run ends."""
 
 
+@runtime_checkable
+class LatentDecider(Decider, Protocol):
+    """A decider that looks at what no firm can see: a reference, never a policy to deploy."""
+
+    def see(self, customers: Customers) -> None:
+        """Take the market's customers, not to be changed; before each decision."""
+
+
 class FirmAgent(MarketAgent):
     """The firm: asks its decider once a week."""
 
@@ -63,6 +71,8 @@ class FirmAgent(MarketAgent):
 
     def step(self) -> None:
         """Set the market's actions for this week."""
+        if isinstance(self.decider, LatentDecider):
+            self.decider.see(self.model.customers)
         chosen = None if self.decider is None else self.decider.decide(self.model.firm_view())
         self.model.actions[:] = self.model.engine.checked(chosen)
 

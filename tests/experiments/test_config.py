@@ -16,6 +16,8 @@ from experiments.config import (
     compose_mapping,
     compose_sensitivity,
     compose_simulate,
+    compose_train,
+    compose_tune,
     groups,
     load_option,
     options,
@@ -33,6 +35,8 @@ COMPOSE = {
     "design": compose_design,
     "simulate": compose_simulate,
     "sensitivity": compose_sensitivity,
+    "train": compose_train,
+    "tune": compose_tune,
 }
 
 

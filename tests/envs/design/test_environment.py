@@ -451,11 +451,10 @@ def test_with_a_share_taken_out_the_ledger_finds_it_exceeded(population, monkeyp
 
     def without(self, view):
         found = rooms(self, view)
-        at = 0 if name == "design_budget" else 1 + self.kinds.index(name.split("/")[1])
-        own = tuple(
-            one._replace(room=None) if i == at else one for i, one in enumerate(found.shares)
-        )
-        return found._replace(shares=own)
+        out = [name == "design_budget"]  # the shares alone would keep it: they go as well
+        out += [out[0] or name.endswith(f"/{kind}") for kind in self.kinds]
+        own = zip(found.shares, out, strict=True)
+        return found._replace(shares=tuple(one._replace(room=None) if o else one for one, o in own))
 
     monkeypatch.setattr(SplitBudget, "rooms", without)
     monkeypatch.setattr(SplitBudget, "free_share", lambda self, rooms: 1.0)  # reads the rooms

@@ -29,6 +29,7 @@ from experiments.config_schema import (
     DataConfig,
     DemoConfig,
     DesignConfig,
+    RecommendConfig,
     Rule,
     SensitivityConfig,
     SimulateConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "Config",
     "DemoConfig",
     "DesignConfig",
+    "RecommendConfig",
     "SensitivityConfig",
     "SimulateConfig",
     "WorldConfig",
@@ -53,6 +55,7 @@ __all__ = [
     "compose_demo",
     "compose_design",
     "compose_mapping",
+    "compose_recommend",
     "compose_sensitivity",
     "compose_simulate",
     "groups",
@@ -70,6 +73,7 @@ _SCHEMA: dict[str, Any] = {
     "sensitivity": SensitivityConfig,
     "calibrate": CalibrateConfig,
     "design": DesignConfig,
+    "recommend": RecommendConfig,
 }
 
 
@@ -131,6 +135,39 @@ def compose_design(overrides: Sequence[str] = ()) -> DesignConfig:
     """
     config: DesignConfig = _composed("design", overrides)
     return config
+
+
+def compose_recommend(overrides: Sequence[str] = ()) -> RecommendConfig:
+    """Compose conf/recommend.yaml with overrides (``world=coffee_shop``, ``budget=0.4``).
+
+    ``budget`` is short for the offer budget per customer and week in currency units, as an
+    experiment: a recommendation may ask about limits that nobody has approved.
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: RecommendConfig = _composed("recommend", _with_budget(overrides))
+    return config
+
+
+def _with_budget(overrides: Sequence[str]) -> list[str]:
+    found = []
+    for text in overrides:
+        key, _, raw = text.partition("=")
+        if key.strip() != "budget":
+            found.append(text)
+            continue
+        try:
+            weekly = float(raw)
+        except ValueError:
+            raise InputError(f"budget={raw!r} must be a number") from None
+        if not 0 <= weekly <= 1e4:
+            raise InputError(f"budget={raw} must be 0 to 10,000 currency units")
+        found.append(f"constraints.offer_budget.weekly_per_customer={100 * weekly:g}")
+        found.append("constraints.approval=experiment")
+    return found
 
 
 def compose_mapping(overrides: Sequence[str] = (), application: str = "demo") -> dict[str, Any]:
@@ -205,8 +242,10 @@ def validate(config: Config) -> None:
         _validate_demo(config)
     elif isinstance(config, SimulateConfig):
         _validate_simulate(config)
-    else:
+    elif isinstance(config, DesignConfig):
         _validate_design(config)
+    else:
+        _validate_recommend(config)
 
 
 def _composed(application: str, overrides: Sequence[str]) -> Any:
@@ -255,6 +294,19 @@ def _validate_design(config: DesignConfig) -> None:
     for name in config.presets:
         if not load_option("programme", name).active:
             raise InputError(f"presets={name}: it has no rules to search; leave it out")
+
+
+def _validate_recommend(config: RecommendConfig) -> None:
+    from policies.catalogue import NAMES
+
+    for key, known in (
+        ("programmes", options("programme")),
+        ("policies", NAMES),
+        ("responses", options("response")),
+    ):
+        for name in getattr(config, key):
+            if name not in known:
+                raise InputError(unknown_choice(key, name, known))
 
 
 def _validate_demo(config: DemoConfig) -> None:

@@ -25,7 +25,7 @@ from experiments.config_messages import suggestion
 
 FOLDERS_VARIABLE = "LOYALTYLAB_CONF"
 ENTRY_POINT_GROUP = "loyaltylab.conf"
-APPLICATIONS = ("demo", "simulate", "sensitivity", "calibrate", "design")
+APPLICATIONS = ("demo", "simulate", "sensitivity", "calibrate", "design", "recommend")
 _BUILT_IN = "conf"
 
 

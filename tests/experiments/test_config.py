@@ -14,6 +14,7 @@ from experiments.config import (
     compose_demo,
     compose_design,
     compose_mapping,
+    compose_recommend,
     compose_sensitivity,
     compose_simulate,
     groups,
@@ -31,6 +32,7 @@ COMPOSE = {
     "calibrate": compose_calibrate,
     "demo": compose_demo,
     "design": compose_design,
+    "recommend": compose_recommend,
     "simulate": compose_simulate,
     "sensitivity": compose_sensitivity,
 }

@@ -92,10 +92,11 @@ def splitmix64_words(key, number):  # type: ignore[no-untyped-def]
     https://doi.org/10.1145/2660193.2660195). For choices that need no place in Philox's counter.
     ``splitmix64`` is the same compiled, for single words in kernels; numpy is faster on arrays.
     """
-    z = key + number * _GOLDEN
-    z = (z ^ (z >> np.uint64(30))) * _MIX0
-    z = (z ^ (z >> np.uint64(27))) * _MIX1
-    return z ^ (z >> np.uint64(31))
+    # One name throughout: an array is freed, and its memory used again, as soon as it is read.
+    key = key + number * _GOLDEN
+    key = (key ^ (key >> np.uint64(30))) * _MIX0
+    key = (key ^ (key >> np.uint64(27))) * _MIX1
+    return key ^ (key >> np.uint64(31))
 
 
 splitmix64 = kernel(splitmix64_words)

@@ -588,7 +588,13 @@ def score(
         typer.Option(help="first_purchase, or log_start if customers existed before the log."),
     ] = "first_purchase",
 ) -> None:
-    """Score every customer of a log with a bundle; writes one offer a row."""
+    """Score every customer of a log with a bundle; writes one offer a row.
+
+    \b
+    Each run starts afresh: it knows purchases, but no open offers, no contacts and nothing settled
+    by runs before it. So the weekly budget binds in each run by itself, total_weeks never does, and
+    contact caps, quiet weeks and open offers do not bind from one run to the next.
+    """  # noqa: D301
     from experiments.config import Columns
     from experiments.scoring import score_log
 
@@ -673,16 +679,17 @@ def bench_calibrate_command(
 @bench.command("constraints")
 def bench_constraints_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Half a million decisions.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="0.7 million decisions.")] = False,
 ) -> None:
     """Adversarial policies against every limit: 10 million decisions, some minutes.
 
     \b
     Random scores, always the dearest, greedy on what a limit might forget, and one that learns to
     overspend, in every world, with every offer redeemed at its cap, under constraints=default,
-    strict and a set that is short of discounts. A ledger that shares no code with the masks looks
-    for violations; there must be none. `mutations`: what it finds when one constraint's code is
-    disabled, which must be more than none.
+    strict and a set that is short of discounts; in markets, and in the customer environment with
+    each of its autoreset modes. A ledger that shares no code with the masks looks for violations;
+    there must be none. `mutations`, `environment_mutations`: what it finds when one constraint's
+    code is disabled, which must be more than none.
     """  # noqa: D301
     with contextlib.redirect_stdout(sys.stderr):
         from experiments.bench.constraints import QUICK, Size, bench_constraints, table

@@ -37,7 +37,8 @@ from experiments.config_schema import (
     WorldConfig,
 )
 from experiments.config_sources import APPLICATIONS, groups, options, places
-from experiments.learners import LEARNERS, learner_parameters
+from experiments.learners import SPACES, learner_parameters
+from policies.catalogue import LEARNED
 from sim.offers import action_table
 from sim.programme import ProgrammeParameters
 from sim.world import SURROUNDINGS
@@ -332,8 +333,9 @@ def _check_posterior(config: SimulateConfig | TrainingConfig) -> None:
 
 
 def _validate_training(config: TrainingConfig) -> None:
-    if config.policy not in LEARNERS:
-        raise InputError(unknown_choice("policy", config.policy, tuple(LEARNERS)))
+    known = tuple(SPACES) if isinstance(config, TuneConfig) else LEARNED
+    if config.policy not in known:
+        raise InputError(unknown_choice("policy", config.policy, known))
     _check_posterior(config)
     _check_names("responses", config.responses, options("response"))
     learner_parameters(config)

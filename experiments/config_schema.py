@@ -30,8 +30,17 @@ from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters
 from sim.scenario import CompetitorParameters, SeasonParameters
 
-Rule = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers"]
-Policy = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "maskable_ppo"]
+Rule = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "clv_greedy", "churn_clv"]
+Policy = Literal[
+    "no_offers",
+    "random",
+    "blanket",
+    "rfm_rules",
+    "triggers",
+    "clv_greedy",
+    "churn_clv",
+    "maskable_ppo",
+]
 
 REPLICAS = 4
 

@@ -1,50 +1,15 @@
-"""Learners by name: their settings, how they train, and where Optuna looks for better settings."""
+"""Settings of learners from a configuration, and where Optuna looks for better ones."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments.config_builder import build
+from policies.catalogue import entry
 
 if TYPE_CHECKING:
-    from envs.decision import Policy
-    from envs.task import OfferTask
     from experiments.config_schema import TrainingConfig
-    from policies.training_run import TrainingRun
 
-Learn = Callable[["OfferTask", Any, int, "TrainingRun"], "Policy"]
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A learner that can be trained by itself.
-
-    Attributes
-    ----------
-    what
-        What it is, in a sentence.
-    load
-        Imports it: the dataclass of its settings and ``learn(task, parameters, seed, run)``.
-    preset
-        Settings that make it this learner.
-    space
-        What is searched: name to (low, high), even on a log scale, or to a tuple of choices.
-    """
-
-    what: str
-    load: Callable[[], tuple[type[Any], Learn]]
-    preset: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    space: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def _ppo() -> tuple[type[Any], Learn]:
-    from policies.ppo.training import PpoParameters, learn_ppo
-
-    return PpoParameters, learn_ppo
-
-
-_PPO_SPACE: dict[str, Any] = {
+_PPO: dict[str, Any] = {
     "learning_rate": (3e-4, 1e-2),
     "ent_coef": (1e-4, 3e-2),
     "rollout_length": [4, 8, 16, 32],
@@ -54,22 +19,25 @@ _PPO_SPACE: dict[str, Any] = {
     "gae_lambda": [0.6, 0.8, 0.9, 0.95],
     "anneal": [False, True],
 }
-
-LEARNERS: dict[str, Learner] = {
-    "maskable_ppo": Learner(
-        "PPO under masks, with Lagrange multipliers for expected constraints", _ppo, {}, _PPO_SPACE
-    ),
-    "price_ppo": Learner(
-        "PPO that is told a price of the budget, so that one network serves any budget",
-        _ppo,
-        {"highest_price": 2.0},
-        _PPO_SPACE,
-    ),
+# What is searched: name to (low, high), even on a log scale, or to a list of choices.
+SPACES: dict[str, dict[str, Any]] = {
+    "maskable_ppo": _PPO,
+    "price_ppo": _PPO,
+    "lin_ucb": {"exploration": (0.1, 10.0), "prior": (0.01, 100.0), "window": [1, 2, 4, 8]},
+    "lin_ts": {"exploration": (0.1, 10.0), "prior": (0.01, 100.0), "window": [1, 2, 4, 8]},
+    "rollout": {
+        "learning_rate": (3e-4, 1e-2),
+        "weight_decay": (1e-3, 1.0),
+        "caution": (0.1, 2.0),
+        "hidden": [16, 32, 64],
+        "weeks": [8, 13, 26],
+        "replicas": [2, 4, 8],
+    },
 }
 
 
 def learner_parameters(config: "TrainingConfig", **further: Any) -> Any:
-    """Settings of the learner: its defaults, its preset, ``parameters`` and ``further``.
+    """Settings of the learner: its defaults, those of the catalogue, ``parameters``, ``further``.
 
     With ``minutes`` and no number of steps given, the time alone ends the training.
 
@@ -78,10 +46,10 @@ def learner_parameters(config: "TrainingConfig", **further: Any) -> Any:
     InputError
         For a setting that the learner does not have, or a value out of range.
     """
-    learner = LEARNERS[config.policy]
-    kind, _ = learner.load()
-    given = {**learner.preset, **(config.parameters or {}), **further}
+    one = entry(config.policy)
+    kind = one.kind()
+    given = {**one.settings, **(config.parameters or {}), **further}
     names = {field.name for field in dataclasses.fields(kind)}
     if config.minutes is not None and "total_steps" in names and "total_steps" not in given:
-        given["total_steps"] = 10**15
+        given["total_steps"] = 10**12
     return build(kind, given, "parameters")

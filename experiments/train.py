@@ -9,10 +9,11 @@ from agents.rng import derive_seed
 from experiments.config_schema import TrainingConfig
 from experiments.console import Progress
 from experiments.kept_run import open_run
-from experiments.learners import LEARNERS, learner_parameters
+from experiments.learners import learner_parameters
 from experiments.run_directory import write_json
 from experiments.training_task import Judge, told, training_task
 from experiments.version import version
+from policies.catalogue import entry
 
 # What another session of the same training may ask for.
 _MAY_CHANGE = ("minutes", "customers", "confidence")
@@ -34,7 +35,7 @@ def run_train(config: TrainingConfig) -> dict[str, Any]:
     if config.threads:
         numba.set_num_threads(min(config.threads, numba.config.NUMBA_NUM_THREADS))
     parameters = learner_parameters(config)
-    _, learn = LEARNERS[config.policy].load()
+    learn = entry(config.policy).learn()
     folder = open_run(config, _MAY_CHANGE)
     seconds = math.inf if config.minutes is None else 60.0 * config.minutes
     begun = time.perf_counter()

@@ -12,10 +12,11 @@ from agents.files import write_atomic
 from experiments.config_schema import TuneConfig
 from experiments.console import Progress
 from experiments.kept_run import open_run
-from experiments.learners import LEARNERS, learner_parameters
+from experiments.learners import SPACES, learner_parameters
 from experiments.run_directory import write_json
 from experiments.training_task import Judge, training_task
 from experiments.version import version
+from policies.catalogue import entry
 
 _JOURNAL = "study.journal"
 
@@ -28,8 +29,7 @@ def run_tune(config: TuneConfig) -> dict[str, Any]:
 
     from policies.training_run import TrainingRun
 
-    learner = LEARNERS[config.policy]
-    _, learn = learner.load()
+    learn = entry(config.policy).learn()
     folder = open_run(config, may_change=("trials",))
     logging.getLogger("optuna").setLevel(logging.WARNING)
     study = optuna.create_study(
@@ -96,7 +96,7 @@ def _space(config: TuneConfig) -> dict[str, Any]:
     held = config.parameters or {}
     defaults = _defaults(config)
     space = {}
-    for name, where in LEARNERS[config.policy].space.items():
+    for name, where in SPACES[config.policy].items():
         if name not in held:
             missing = isinstance(where, list) and defaults[name] not in where
             space[name] = [*where, defaults[name]] if missing else where
@@ -105,7 +105,7 @@ def _space(config: TuneConfig) -> dict[str, Any]:
 
 def _defaults(config: TuneConfig) -> dict[str, Any]:
     parameters, held = learner_parameters(config), config.parameters or {}
-    space = LEARNERS[config.policy].space
+    space = SPACES[config.policy]
     return {name: getattr(parameters, name) for name in space if name not in held}
 
 

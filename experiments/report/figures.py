@@ -37,6 +37,8 @@ _LINES = {  # colour, dash, width
     "blanket": (_VERMILLION, "dash", 2),
     "rfm_rules": (_PURPLE, "longdash", 2),
     "triggers": (_GREEN, "longdashdot", 2),
+    "clv_greedy": (_ORANGE, "longdash", 2),
+    "churn_clv": (_PURPLE, "dashdot", 2),
     "maskable_ppo": (BLUE, "solid", 3),
 }
 _MARKS: dict[Standing, tuple[str, str]] = {  # colour, symbol

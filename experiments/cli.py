@@ -448,6 +448,36 @@ def design(overrides: Overrides = None) -> None:
     run_design(config)
 
 
+@app.command()
+def recommend(overrides: Overrides = None) -> None:
+    """Say which programme and which policy to choose, and what would change the answer.
+
+    Every programme with every policy on the same customers and luck, in every response world,
+    within the budget and the constraints. Prints the choice, the runner-up, the gain with its
+    interval, and the worlds, beliefs and budgets under which another choice is better. Writes
+    report.html and summary.json. Policies that learn are trained over all response worlds first.
+
+    \b
+    Keys besides those of world, offers, constraints:
+      budget=0.4                 offer budget per customer and week, currency units
+      programmes=[no_programme,points,tiered,cashback]
+      policies=[no_offers,triggers,rfm_rules,clv_greedy,churn_clv,rollout]
+      responses=[null,literature,optimistic,backfire,deal_seekers]   beliefs=[.1,.5,.2,.1,.1]
+      minutes=1  customers=2000  weeks=52  seed=0  name=recommend
+
+    \b
+    Examples:
+      loyaltylab recommend world=coffee_shop budget=0.4 constraints=strict
+      loyaltylab recommend policies=[no_offers,triggers] minutes=0.2 customers=500
+    """  # noqa: D301
+    from experiments.config import compose_recommend
+
+    config = compose_recommend(overrides or [])
+    from experiments.recommend import run_recommend
+
+    run_recommend(config)
+
+
 @app.command("close-loop")
 def close_loop(
     overrides: Annotated[
@@ -755,6 +785,42 @@ def bench_allocation_command(
 
         result = bench_allocation(quick)
     print(json.dumps(result) if as_json else table(result))
+
+
+@bench.command("policies")
+def bench_policies_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer cells, short training: ten minutes, no protocol.")
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="Keeps cells and trainings between calls.")] = Path(
+        "runs/benchmark"
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side, a core each.")] = 2,
+    hours: Annotated[float, typer.Option(help="No further world and seed begins after them.")] = 24,
+    write: Annotated[Path | None, typer.Option(help="Where the page goes.")] = None,
+) -> None:
+    """Every policy in every market of the frozen protocol; hours, resumable.
+
+    \b
+    Worlds, response worlds, programmes, seeds, budgets and horizons are those of
+    docs/benchmark-protocol.md. Cells and trainings that are on disk are not done again, so a call
+    may be interrupted, or bounded by --hours, and goes on where it was. Prints interquartile
+    means, tests against no_offers, the small problem with a known optimum, what wrong beliefs
+    cost, and claims of the trade press beside what was found.
+
+    \b
+    Examples:
+      loyaltylab bench policies --quick
+      loyaltylab bench policies --hours 2
+      loyaltylab bench policies --json --write docs/benchmark.md
+    """  # noqa: D301
+    with contextlib.redirect_stdout(sys.stderr):
+        from experiments.bench.policies import bench_policies, table
+        from experiments.run_directory import plain_json
+
+        result = bench_policies(quick, folder, workers, hours, write)
+    print(json.dumps(plain_json(result)) if as_json else table(result))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

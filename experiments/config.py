@@ -29,6 +29,7 @@ from experiments.config_schema import (
     DataConfig,
     DemoConfig,
     DesignConfig,
+    RecommendConfig,
     Rule,
     SensitivityConfig,
     SimulateConfig,
@@ -38,7 +39,7 @@ from experiments.config_schema import (
 )
 from experiments.config_sources import APPLICATIONS, groups, options, places
 from experiments.learners import SPACES, learner_parameters
-from policies.catalogue import LEARNED
+from policies.catalogue import LEARNED, RULES
 from sim.offers import action_table
 from sim.programme import ProgrammeParameters
 from sim.world import SURROUNDINGS
@@ -49,6 +50,7 @@ __all__ = [
     "Config",
     "DemoConfig",
     "DesignConfig",
+    "RecommendConfig",
     "SensitivityConfig",
     "SimulateConfig",
     "TrainingConfig",
@@ -59,6 +61,7 @@ __all__ = [
     "compose_demo",
     "compose_design",
     "compose_mapping",
+    "compose_recommend",
     "compose_sensitivity",
     "compose_simulate",
     "compose_train",
@@ -80,6 +83,7 @@ _SCHEMA: dict[str, Any] = {
     "train": TrainingConfig,
     "tune": TuneConfig,
     "design": DesignConfig,
+    "recommend": RecommendConfig,
 }
 
 
@@ -167,6 +171,39 @@ def compose_tune(overrides: Sequence[str] = ()) -> TuneConfig:
     return config
 
 
+def compose_recommend(overrides: Sequence[str] = ()) -> RecommendConfig:
+    """Compose conf/recommend.yaml with overrides (``world=coffee_shop``, ``budget=0.4``).
+
+    ``budget`` is short for the offer budget per customer and week in currency units, as an
+    experiment: a recommendation may ask about limits that nobody has approved.
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: RecommendConfig = _composed("recommend", _with_budget(overrides))
+    return config
+
+
+def _with_budget(overrides: Sequence[str]) -> list[str]:
+    found = []
+    for text in overrides:
+        key, _, raw = text.partition("=")
+        if key.strip() != "budget":
+            found.append(text)
+            continue
+        try:
+            weekly = float(raw)
+        except ValueError:
+            raise InputError(f"budget={raw!r} must be a number") from None
+        if not 0 <= weekly <= 1e4:
+            raise InputError(f"budget={raw} must be 0 to 10,000 currency units")
+        found.append(f"constraints.offer_budget.weekly_per_customer={100 * weekly:g}")
+        found.append("constraints.approval=experiment")
+    return found
+
+
 def compose_mapping(overrides: Sequence[str] = (), application: str = "demo") -> dict[str, Any]:
     """The composed configuration as plain dicts, lists and scalars, before types are checked."""
     return compose(application, overrides).mapping
@@ -241,8 +278,10 @@ def validate(config: Config) -> None:
         _validate_training(config)
     elif isinstance(config, SimulateConfig):
         _validate_simulate(config)
-    else:
+    elif isinstance(config, DesignConfig):
         _validate_design(config)
+    else:
+        _validate_recommend(config)
 
 
 def _composed(application: str, overrides: Sequence[str]) -> Any:
@@ -291,6 +330,17 @@ def _validate_design(config: DesignConfig) -> None:
     for name in config.presets:
         if not load_option("programme", name).active:
             raise InputError(f"presets={name}: it has no rules to search; leave it out")
+
+
+def _validate_recommend(config: RecommendConfig) -> None:
+    for key, known in (
+        ("programmes", options("programme")),
+        ("policies", (*RULES, *LEARNED)),
+        ("responses", options("response")),
+    ):
+        for name in getattr(config, key):
+            if name not in known:
+                raise InputError(unknown_choice(key, name, known))
 
 
 def _validate_demo(config: DemoConfig) -> None:

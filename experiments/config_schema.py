@@ -534,7 +534,45 @@ class DesignConfig(_Application):
         _check(1 <= self.episodes <= 1000, "episodes", self.episodes, "1 to 1,000")
 
 
-Config = DemoConfig | SimulateConfig | TrainingConfig | DesignConfig
+@dataclass(frozen=True)
+class RecommendConfig(_Application):
+    """A choice among programmes and policies: candidates, worlds that may be true, and how long.
+
+    ``beliefs`` are the probabilities of ``responses``, None all alike; ``minutes`` and ``pool``
+    are of the training of each policy that learns.
+    """
+
+    programmes: tuple[str, ...]
+    policies: tuple[str, ...]
+    responses: tuple[str, ...]
+    beliefs: tuple[float, ...] | None
+    minutes: float
+    pool: int
+    customers: int
+    warmup_weeks: int
+    weeks: int
+    confidence: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_size(self.customers, self.warmup_weeks, self.weeks)
+        for name in ("programmes", "policies", "responses"):
+            values = list(getattr(self, name))
+            ok = 0 < len(set(values)) == len(values)
+            _check(ok, name, values, "one name or more, none twice")
+        pairs = len(self.programmes) * len(self.policies)
+        _check(pairs > 1, "policies", list(self.policies), "at least two choices in all")
+        if self.beliefs is not None:
+            values = list(self.beliefs)
+            ok = len(values) == len(self.responses) and min(values) >= 0
+            ok = ok and abs(sum(values) - 1) < 1e-6
+            _check(ok, "beliefs", values, f"{len(self.responses)} probabilities, sum 1")
+        _check(0 < self.minutes <= 10_000, "minutes", self.minutes, "above 0, to 10,000")
+        _check(2 <= self.pool <= 10**7, "pool", self.pool, "2 to 10,000,000")
+        _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "at least .5, below 1")
+
+
+Config = DemoConfig | SimulateConfig | TrainingConfig | DesignConfig | RecommendConfig
 
 
 def _check_size(customers: int, warmup_weeks: int, weeks: int) -> None:

@@ -1,6 +1,5 @@
 """Settings of learners from a configuration, and where Optuna looks for better ones."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from experiments.config_builder import build
@@ -39,7 +38,7 @@ SPACES: dict[str, dict[str, Any]] = {
 def learner_parameters(config: "TrainingConfig", **further: Any) -> Any:
     """Settings of the learner: its defaults, those of the catalogue, ``parameters``, ``further``.
 
-    With ``minutes`` and no number of steps given, the time alone ends the training.
+    With ``minutes`` and no number of steps or iterations given, time alone ends the training.
 
     Raises
     ------
@@ -47,9 +46,6 @@ def learner_parameters(config: "TrainingConfig", **further: Any) -> Any:
         For a setting that the learner does not have, or a value out of range.
     """
     one = entry(config.policy)
-    kind = one.kind()
-    given = {**one.settings, **(config.parameters or {}), **further}
-    names = {field.name for field in dataclasses.fields(kind)}
-    if config.minutes is not None and "total_steps" in names and "total_steps" not in given:
-        given["total_steps"] = 10**12
-    return build(kind, given, "parameters")
+    ends = {} if config.minutes is None else one.endless()
+    given = {**one.settings, **ends, **(config.parameters or {}), **further}
+    return build(one.kind(), given, "parameters")

@@ -6,7 +6,7 @@ imported when asked for, so that reading the table loads no torch and no scikit-
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from policies.training_run import TrainingRun
 
 Learn = Callable[[OfferTask, Any, int, "TrainingRun"], Policy]
+
+
+# What ends a training before its time, and a value that never does.
+_ENDLESS: dict[str, Any] = {"total_steps": 10**12, "iterations": 50}
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,11 @@ class Entry:
         if not self.parameters:
             raise ValueError(f"policy {self.name!r} is not learned")
         return cast("type[Any]", _named(self.parameters))
+
+    def endless(self) -> dict[str, Any]:
+        """Settings with which time alone ends the training; imported now."""
+        names = {one.name for one in fields(self.kind())}
+        return {name: most for name, most in _ENDLESS.items() if name in names}
 
     def parameters_with(self, **settings: Any) -> Any:
         """Its settings, with these changed; imported now.
@@ -224,6 +233,17 @@ def learn_policy(
     """
     one = entry(name)
     return one.learn()(task, one.parameters_with(**settings), seed, run)
+
+
+def learn_in_time(name: str, task: OfferTask, seed: int, run: "TrainingRun") -> Policy:
+    """Learn a policy until the run's time is up.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a policy that is not learned.
+    """
+    return learn_policy(name, task, seed, run, **entry(name).endless())
 
 
 def _named(place: str) -> Any:

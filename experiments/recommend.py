@@ -4,7 +4,8 @@ In a notebook: ``recommend("world=coffee_shop", "budget=0.4")``. The command wri
 ``<runs_dir>/<name>/``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -132,33 +133,48 @@ def _worlds(config: RecommendConfig, programme: str) -> list[World]:
     return [build_world(with_programme, posterior, name) for name in config.responses]
 
 
-def _policies(config: RecommendConfig, show: Progress) -> dict[str, Policy]:
-    """Every policy by name; those that learn do so over all response worlds and programmes."""
-    found: dict[str, Policy] = {}
-    task: OfferTask | None = None
-    for name in config.policies:
-        if not entry(name).learned:
-            found[name] = build_policy(name, config.seed)
-            continue
-        task = task or _training_task(config)
-        with show.stage(f"Train {name}", round(config.minutes * 60)) as tick:
-            shown = 0
+def _policies(config: RecommendConfig, show: Progress) -> dict[Choice, Policy]:
+    """The policy of every choice.
 
-            def tell(row: Mapping[str, float], tick: Any = tick) -> None:
-                nonlocal shown
-                now = min(round(row["seconds"]), round(config.minutes * 60))
-                tick(now - shown)
-                shown = now
-
-            run = TrainingRun(seconds=config.minutes * 60, tell=tell)
-            found[name] = learn_in_time(name, task, config.seed, run)
+    Those that learn do so over all response worlds, and over all programmes that have the same
+    offers: where there is no programme nobody can be given points.
+    """
+    by_offers: dict[tuple[str, ...], list[str]] = {}
+    for programme in config.programmes:
+        by_offers.setdefault(_worlds(config, programme)[0].table.labels, []).append(programme)
+    found: dict[Choice, Policy] = {}
+    learned = [name for name in config.policies if entry(name).learned]
+    for programmes in by_offers.values():
+        task = _training_task(config, programmes) if learned else None
+        for name in config.policies:
+            if task is None or name not in learned:
+                policy = build_policy(name, config.seed)
+            else:
+                title = f"Train {name} for {', '.join(programmes)}"
+                with show.stage(title, round(config.minutes * 60)) as tick:
+                    policy = _trained(config, name, task, tick)
+            found |= {Choice(programme, name): policy for programme in programmes}
     return found
 
 
-def _training_task(config: RecommendConfig) -> OfferTask:
+def _trained(
+    config: RecommendConfig, name: str, task: OfferTask, tick: Callable[[int], None]
+) -> Policy:
+    seconds = config.minutes * 60
+    shown = 0
+
+    def tell(row: Mapping[str, float]) -> None:
+        nonlocal shown
+        now = min(round(row["seconds"]), round(seconds))
+        tick(now - shown)
+        shown = now
+
+    return learn_in_time(name, task, config.seed, TrainingRun(seconds=seconds, tell=tell))
+
+
+def _training_task(config: RecommendConfig, programmes: Sequence[str]) -> OfferTask:
     posterior = config.world.population.posterior
     worlds, pools = [], []
-    programmes = [name for name in config.programmes if name != _NOTHING] or [_NOTHING]
     share = max(config.pool // (len(programmes) * len(config.responses)), 1)
     for programme in programmes:
         for world in _worlds(config, programme):
@@ -174,14 +190,12 @@ def _training_task(config: RecommendConfig) -> OfferTask:
 def _gains(
     config: RecommendConfig,
     choices: list[Choice],
-    policies: Mapping[str, Policy],
+    policies: Mapping[Choice, Policy],
     constraints: ConstraintParameters,
     show: Progress,
     title: str,
 ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
     """Gains above no programme and no offers, shape (choices, worlds, customers), and facts."""
-    from copy import deepcopy
-
     posterior = config.world.population.posterior
     key = derive_seed(config.seed, "evaluate")
     n = config.customers
@@ -194,9 +208,7 @@ def _gains(
             idle = _worlds(config, _NOTHING)[at]
             customers = draw_customers(config, posterior, "evaluate", n)
             friends = warm_up(idle, customers, key, config.warmup_weeks).network
-            governed = [
-                GovernedPolicy(deepcopy(policies[one.policy]), constraints, n) for one in choices
-            ]
+            governed = [GovernedPolicy(deepcopy(policies[one]), constraints, n) for one in choices]
             worlds = {one.programme: _worlds(config, one.programme)[at] for one in choices}
             control, *treated = run_branches(
                 [
@@ -248,7 +260,7 @@ def _other_budgets(
     config: RecommendConfig,
     choices: list[Choice],
     ranked: Ranked,
-    policies: Mapping[str, Policy],
+    policies: Mapping[Choice, Policy],
     weights: NDArray[np.float64],
     show: Progress,
 ) -> list[dict[str, Any]]:

@@ -45,6 +45,8 @@ class ExpectedCosts:
     fairness_ratio              least_ratio × greatest − least offer rate of a group
     fairness_value_ratio        the same of value offered, currency units
     fairness_difference         greatest − least offer rate − largest_difference
+    fairness_value_difference   greatest − least value offered − largest_value_difference,
+                                currency units
     ==========================  ==============================================================
 
     Charged to a customer-week is what the violation is the mean of, but for the liability: there
@@ -73,6 +75,8 @@ class ExpectedCosts:
             names += ["fairness_ratio", "fairness_value_ratio"]
             if parameters.fairness.largest_difference is not None:
                 names.append("fairness_difference")
+            if parameters.fairness.largest_value_difference is not None:
+                names.append("fairness_value_difference")
         self.names = tuple(names)
         self._rows = np.zeros(_GROUPS)
         self._eligible = np.zeros(_GROUPS)
@@ -121,6 +125,9 @@ class ExpectedCosts:
         if limits.largest_difference is not None:
             gap = self._between(judged, self._offers, offered.astype(np.float64), group, 1.0)
             costs.append(gap - limits.largest_difference)
+        if limits.largest_value_difference is not None:
+            gap = self._between(judged, self._value, value, group, 1.0)
+            costs.append(gap - limits.largest_value_difference / 100.0)
         return costs
 
     def _between(

@@ -73,11 +73,11 @@ def test_costs_are_those_of_the_expected_limits_only():
     every = ConstraintParameters(
         offer_budget=OfferBudget(weekly_per_customer=20.0, mode="tail"),
         liability_alarm=LiabilityAlarm(share=0.1),
-        fairness=Fairness(largest_difference=0.2),
+        fairness=Fairness(largest_difference=0.2, largest_value_difference=50.0),
     )
     assert ExpectedCosts(every, table).names == (
         "offer_budget", "liability_alarm", "fairness_ratio", "fairness_value_ratio",
-        "fairness_difference",
+        "fairness_difference", "fairness_value_difference",
     )  # fmt: skip
     hard = ConstraintParameters(offer_budget=OfferBudget(weekly_per_customer=20.0))
     assert ExpectedCosts(hard, table).names == ()

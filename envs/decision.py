@@ -210,6 +210,9 @@ class GovernedPolicy:
         else:
             audit = self.audit
             self._close_week(audit, view)
+            if view.table is not self.budgets.table:  # offers of points commit another cost
+                self.budgets.table = audit.table = view.table
+                self._shown = deepcopy(view.table)
         ledger = view.ledger
         rooms = self.rooms(view)
         self.limits["points_stopped"] = self.budgets.stops_points(ledger.liability)

@@ -6,7 +6,7 @@ imported when asked for, so that reading the table loads no torch and no scikit-
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from policies.training_run import TrainingRun
 
 Learn = Callable[[OfferTask, Any, int, "TrainingRun"], Policy]
+
+
+# What ends a training before its time, and a value that never does.
+_ENDLESS: dict[str, Any] = {"total_steps": 10**12, "iterations": 50}
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,23 @@ class Entry:
             raise ValueError(f"policy {self.name!r} is not learned")
         return cast(Learn, _named(self.learner))
 
+    def kind(self) -> type[Any]:
+        """The frozen dataclass of its settings, imported now.
+
+        Raises
+        ------
+        ValueError
+            If nothing is learned.
+        """
+        if not self.parameters:
+            raise ValueError(f"policy {self.name!r} is not learned")
+        return cast("type[Any]", _named(self.parameters))
+
+    def endless(self) -> dict[str, Any]:
+        """Settings with which time alone ends the training; imported now."""
+        names = {one.name for one in fields(self.kind())}
+        return {name: most for name, most in _ENDLESS.items() if name in names}
+
     def parameters_with(self, **settings: Any) -> Any:
         """Its settings, with these changed; imported now.
 
@@ -84,9 +105,7 @@ class Entry:
         ValueError
             If nothing is learned, or a setting is out of range.
         """
-        if not self.parameters:
-            raise ValueError(f"policy {self.name!r} is not learned")
-        return _named(self.parameters)(**{**self.settings, **settings})
+        return self.kind()(**{**self.settings, **settings})
 
 
 def _random(seed: int) -> Policy:
@@ -151,7 +170,7 @@ _LADDER = (
         "The same, told the price of the budget, so that one network serves any budget.",
         learner="policies.ppo.training:learn_ppo",
         parameters="policies.ppo.training:PpoParameters",
-        settings={"highest_price": 1.0},
+        settings={"highest_price": 2.0},
     ),
     # Planning: policies/rollout.
     Entry(
@@ -214,6 +233,17 @@ def learn_policy(
     """
     one = entry(name)
     return one.learn()(task, one.parameters_with(**settings), seed, run)
+
+
+def learn_in_time(name: str, task: OfferTask, seed: int, run: "TrainingRun") -> Policy:
+    """Learn a policy until the run's time is up.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a policy that is not learned.
+    """
+    return learn_policy(name, task, seed, run, **entry(name).endless())
 
 
 def _named(place: str) -> Any:

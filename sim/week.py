@@ -37,6 +37,7 @@ from sim.block import (
     list_baskets,
     settle_counts,
 )
+from sim.expectation import address_contacts, book, foresee, spare, turn_contacts
 from sim.ledger import BASIS
 from sim.points import close_programme_week, goal_progress, grant, reward_ready
 from sim.scenario import WEEKS_PER_YEAR
@@ -347,8 +348,9 @@ def close(state, profile, top, n, work, drifts):  # type: ignore[no-untyped-def]
 
 @kernel
 def step_block(  # type: ignore[no-untyped-def]
-    traits, state, account, profile, outcome, log, actions, top, n, work, rules, key
-):
+    traits, state, account, profile, outcome, log, actions, top, n, work, rules, key,
+    scores=None, truth=None,
+):  # fmt: skip
     """Advance up to ``BLOCK`` customers by one week under allowed actions.
 
     Parameters
@@ -367,16 +369,28 @@ def step_block(  # type: ignore[no-untyped-def]
         WORK record, overwritten.
     rules, key
         RULES record; 64-bit seed.
+    scores, truth
+        SCORE rows of all customers and the RULES record they are scored by, to add expectations
+        to (``sim.expectation``); nobody leaves then. Where there are none, the compiler drops
+        all that concerns them.
     """
     behaviour = rules.behaviour
     address(traits, state, top, n, work)
     draw_week(work, n, key)
+    if scores is not None:
+        spare(work, n)
     contacts = wake(traits, state, account, profile, outcome, actions, top, n, work, rules)
     if contacts > 0:
+        if scores is not None:
+            address_contacts(top, contacts, work, scores)
         draw_contacts(work, contacts, key)
+        if scores is not None:
+            turn_contacts(top, contacts, work, scores)
         contact(traits, state, account, profile, outcome, log, actions, top, contacts, work, rules)
     offers = expect(traits, state, account, profile, top, n, work, rules)
     count_purchases(work, n)
+    if scores is not None:
+        foresee(traits, state, account, profile, top, n, work, rules, truth, scores)
     settle_counts(work, n)
     baskets = list_baskets(work, n)
     draw_baskets(work, baskets, key)
@@ -390,6 +404,8 @@ def step_block(  # type: ignore[no-untyped-def]
             traits, state, account, profile, outcome, log, actions, top, contacts, work, rules
         )
     end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
+    if scores is not None:
+        book(account, profile, outcome, top, n, work, rules, scores)
     if offers > 0:
         close_offers(state, account, profile, outcome, top, offers, work)
     read_beliefs(state, profile, top, n, work, rules)

@@ -273,7 +273,7 @@ def training(history: object, key: str, unit: str, scale: float = 1.0) -> Figure
     found = [
         (steps, scale * value)
         for row in rows({"history": history}, "history")
-        if (steps := number_or_none(row.get("steps"))) is not None
+        if (steps := number_or_none(row.get("step"))) is not None
         and (value := number_or_none(row.get(key))) is not None
     ]
     if not found:

@@ -30,7 +30,6 @@ from agents.response import ResponseParameters
 from envs.constraints.approval import Approval, digest_of, limits_of
 from envs.constraints.parameters import ConstraintParameters, as_plain, constraints_from
 from envs.features import FEATURES, N_FEATURES, VALUE_WEEKS, observe
-from policies.values import ValueHeads
 from sim.offers import Offer, OfferBook
 from sim.programme import Challenge, ProgrammeParameters, Reward, Streak, Tier
 from sim.scenario import SeasonParameters
@@ -46,11 +45,13 @@ _BLOCK = 4096
 class ScoringModel(nn.Module):
     """All that a bundle computes, scaling and mask inside.
 
+    ``values`` gives value, value_lower and expected_cost (``policies.values.ValueHeads``, say)
+    and has a buffer ``floor``, the least an action can cost, shape (A,).
     ``forward(observation, mask)`` gives score (n, A), value, value_lower, expected_cost (n, A,
     minor units) and the best allowed action (n,), 0 where no score is above 0.
     """
 
-    def __init__(self, scores: nn.Module, values: ValueHeads) -> None:
+    def __init__(self, scores: nn.Module, values: nn.Module) -> None:
         super().__init__()
         self.scores = scores
         self.values = values
@@ -130,7 +131,7 @@ def compare(
 
 def export_onnx(model: ScoringModel, path: Path) -> None:
     """Write the model as ONNX, any number of rows."""
-    n_actions = int(model.values.get_buffer("noise").shape[0])
+    n_actions = int(model.values.get_buffer("floor").shape[0])
     rows = torch.export.Dim("rows")
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level

@@ -1,0 +1,209 @@
+"""Learning by paired rollouts: sample, branch, regress, compare, repeat."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.records import Customers
+from agents.rng import derive_seed
+from envs.decision import NoOffers, Policy
+from envs.task import OfferTask, starts
+from policies.network import TorchPolicy
+from policies.rollout.comparison import Outcome, expected_outcome
+from policies.rollout.ensemble import Data, LowerGain, ValueEnsemble, fit
+from policies.rollout.parameters import RolloutParameters
+from policies.rollout.states import branch, following, sample_states
+from policies.training_run import TrainingRun
+
+NAME = "rollout"
+_REPLICA_STRIDE = 1 << 16  # of the luck of rounds and worlds, apart from each other
+
+
+class RolloutPolicy(TorchPolicy):
+    """Lower bounds of gains as scores; ``values`` are what a bundle exports beside them."""
+
+    def __init__(self, values: ValueEnsemble) -> None:
+        super().__init__(NAME, LowerGain(values))
+        self.values = values
+
+
+class _Learner:
+    """State of one training, as it is kept in checkpoints."""
+
+    def __init__(self, task: OfferTask, parameters: RolloutParameters, seed: int) -> None:
+        self.task = task
+        self.parameters = parameters
+        self.seed = seed
+        self.plan = derive_seed(seed, "plan")
+        self.pools = [_split(pool, parameters.held_out, self.plan) for pool in task.pools]
+        self.iteration = 0
+        self.best: ValueEnsemble | None = None
+        self.price = 0.0
+        # Expected profit by customer held out and world, of no offers and of the best iterate.
+        self.control = [run.profit for run in self._held_out(NoOffers())]
+        self.best_profit = self.control
+        self.most = [float(profit.mean()) for profit in self.control]
+
+    def _held_out(self, policy: Policy) -> list[Outcome]:
+        task = self.task
+        return [
+            expected_outcome(world, pool, policy, task.constraints, task.horizon, self.plan)
+            for world, (_, pool) in zip(task.worlds, self.pools, strict=True)
+        ]
+
+    def new_ensemble(self) -> ValueEnsemble:
+        table = self.task.worlds[0].table
+        generator = torch.Generator().manual_seed(self.seed * 1009 + self.iteration)
+        floor = table.actions["contact_cost"].astype(np.float64)
+        ceiling = table.commitment.astype(np.float64)
+        return ValueEnsemble(table.n, floor, ceiling, self.parameters, generator)
+
+    def policy(self) -> Policy:
+        return NoOffers() if self.best is None else RolloutPolicy(self.best)
+
+    def gather(self) -> Data:
+        """Branches of this round, from all worlds."""
+        task, parameters = self.task, self.parameters
+        parts = []
+        each = -(-parameters.states // len(task.worlds))
+        for at, world in enumerate(task.worlds):
+            luck = (1 + self.iteration * len(task.worlds) + at) * _REPLICA_STRIDE
+            states = sample_states(
+                world, self.pools[at][0], self.policy(), task.constraints, task.horizon, each,
+                derive_seed(self.seed, "train"), luck, parameters.exploring,
+            )  # fmt: skip
+            follow = None
+            if self.best is not None:
+                follow = following(LowerGain(self.best), world, task.constraints, self.price)
+            parts.append(branch(world, states, parameters, self.plan, luck, follow))
+        return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def step(self) -> dict[str, float]:
+        """One round; figures for the log."""
+        data = self.gather()
+        ensemble = self.new_ensemble()
+        figures = fit(ensemble, data, self.parameters, self.seed * 1009 + self.iteration)
+        figures["states"] = float(data.observation.shape[0])
+        figures |= self.compare(ensemble)
+        figures["shadow_price"] = self.price
+        self.iteration += 1
+        return figures
+
+    def compare(self, ensemble: ValueEnsemble) -> dict[str, float]:
+        """Keep the new iterate if it beats the one before on customers held out.
+
+        Gains are shares of the profit without offers, so that worlds weigh alike.
+        """
+        found = self._held_out(RolloutPolicy(ensemble))
+        profit = [run.profit for run in found]
+        means, variances = [], []
+        for new, old, control in zip(profit, self.best_profit, self.control, strict=True):
+            scale = abs(control.mean())
+            change = (new - old) / scale
+            means.append(change.mean())
+            variances.append(change.var(ddof=1) / change.size)
+        mean = float(np.mean(means))
+        error = float(np.sqrt(np.sum(variances))) / len(means)
+        kept = mean > self.parameters.confidence_z * error
+        if kept:
+            self.best, self.best_profit = ensemble, profit
+            self.price = float(np.mean([run.price for run in found]))
+        self.most = [max(m, float(new.mean())) for m, new in zip(self.most, profit, strict=True)]
+        shares = [
+            (float(best.mean() - control.mean()), most - float(best.mean()), abs(control.mean()))
+            for best, control, most in zip(self.best_profit, self.control, self.most, strict=True)
+        ]
+        return {
+            "change": mean,
+            "change_low": mean - 1.96 * error,
+            "change_high": mean + 1.96 * error,
+            "kept": float(kept),
+            "gain": float(np.mean([gain / scale for gain, _, scale in shares])),
+            "worst_gain": float(min(gain / scale for gain, _, scale in shares)),
+            "worst_regret": float(max(regret / scale for _, regret, scale in shares)),
+        }
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "parameters": asdict(self.parameters),
+            "seed": self.seed,
+            "iteration": self.iteration,
+            "best": None if self.best is None else self.best.state_dict(),
+            "best_profit": self.best_profit,
+            "most": self.most,
+            "price": self.price,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If it is one of other settings or another seed.
+        """
+        if state["parameters"] != asdict(self.parameters) or state["seed"] != self.seed:
+            raise ValueError("the checkpoint is of a rollout with other parameters or seed")
+        self.iteration = state["iteration"]
+        self.best_profit, self.most = state["best_profit"], state["most"]
+        self.price = state["price"]
+        if state["best"] is not None:
+            self.best = self.new_ensemble()
+            self.best.load_state_dict(state["best"])
+
+
+def learn_rollout(
+    task: OfferTask, parameters: RolloutParameters, seed: int, run: TrainingRun
+) -> Policy:
+    """Learn what offers are worth by paired rollouts.
+
+    With several worlds the network sees decisions of all of them, so it learns the mean over the
+    worlds given what is observed, and iterates are compared by their mean over worlds.
+
+    Parameters
+    ----------
+    task
+        Worlds, pool, constraints and horizon; ``paired`` does not matter here.
+    parameters
+        Settings.
+    seed
+        Of states, branches and networks; the same seed gives the same policy on one machine.
+    run
+        Clock, log and checkpoint. Rows of the log: ``r2_gain`` and ``r2_cost`` on customers left
+        out; ``change`` with its 95 % interval, of the new iterate over the one before, and whether
+        it was ``kept``; ``gain`` of the best so far over no offers, ``worst_gain`` and
+        ``worst_regret`` over worlds (against the best iterate of each world); all three as shares
+        of the profit without offers, by expectations, on customers held out.
+
+    Returns
+    -------
+    Policy
+        The best iterate, a ``RolloutPolicy``, or no offers at all if none was better than that.
+    """
+    learner = _Learner(task, parameters, seed)
+    saved = run.load()
+    if saved is not None:
+        learner.restore(saved)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # such small operations go slower on more
+    try:
+        while learner.iteration < parameters.iterations and not run.over:
+            figures = learner.step()
+            run.log(learner.iteration, **figures)
+            run.save(learner.state())
+    finally:
+        torch.set_num_threads(threads)
+    if learner.best is None:
+        learner.best = learner.new_ensemble()
+        learner.best.get_buffer("shrinkage").zero_()
+        learner.best.get_buffer("least_gain").fill_(1e9)
+    return RolloutPolicy(learner.best)
+
+
+def _split(pool: Customers, held_out: float, key: np.uint64) -> tuple[Customers, Customers]:
+    """Those to learn from, and those to compare iterates on; at least one each."""
+    rows = np.random.default_rng(int(key)).permutation(starts(pool))
+    cut = min(max(round(held_out * rows.size), 1), rows.size - 1)
+    return pool.take(np.sort(rows[cut:])), pool.take(np.sort(rows[:cut]))

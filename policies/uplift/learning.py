@@ -11,13 +11,21 @@ from agents.ranges import check_range
 from agents.records import Customers
 from agents.rng import derive_seed
 from envs.task import OfferTask, starts
-from policies.uplift.policy import ArmModels, FoldModels, Line, UpliftPolicy, one_thread
+from policies.uplift.policy import (
+    ArmModels,
+    FoldModels,
+    Line,
+    UpliftPolicy,
+    one_thread,
+    predicted,
+)
 from policies.uplift.trial import TrialData, joined, run_trial
 
 if TYPE_CHECKING:
     from policies.training_run import TrainingRun
 
 _SIMULATION_SHARE = 0.3  # of the time, where it is limited
+_LEAVES = 10  # that the rows of an action would fill
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class UpliftParameters:
     customers: int = 4000
     weeks: int = 26
     replicas: int = 4
-    window: int = 4
+    window: int = 2
     share: float = 0.5
     trees: int = 60
     leaves: int = 8
@@ -142,27 +150,38 @@ def _fit(
     """Models of one fold, from the rows of the other customers."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    def boosted(chosen: NDArray[np.bool_], outcome: NDArray[np.float64]) -> Any:
+    def boosted(chosen: NDArray[np.bool_], outcome: NDArray[np.float64], least: int) -> Any:
         if outcome[chosen].std() < 1.0:
             return float(outcome[chosen].mean())
         model = HistGradientBoostingRegressor(
             learning_rate=parameters.learning_rate,
             max_iter=parameters.trees,
             max_leaf_nodes=parameters.leaves,
-            min_samples_leaf=parameters.least,
+            min_samples_leaf=least,
             early_stopping=False,
             random_state=seed,
         )
         with one_thread():
             return model.fit(data.observation[chosen], outcome[chosen])
 
+    ordinary = data.margin.copy()
     arms: list[ArmModels | None] = []
     for action in range(n_actions):
         chosen = rows & (data.action == action)
+        # Effects are small beside differences between customers: few, large leaves.
+        large = max(parameters.least, int(chosen.sum()) // _LEAVES)
         enough = chosen.sum() >= 2 * parameters.least
         arms.append(
-            ArmModels(boosted(chosen, data.margin), boosted(chosen, data.cost)) if enough else None
+            ArmModels(
+                boosted(chosen, ordinary, parameters.least if action == 0 else large),
+                boosted(chosen, data.cost, parameters.least),
+            )
+            if enough
+            else None
         )
+        first = arms[0]
+        if action == 0 and first is not None:  # from here on: what is left above no offer
+            ordinary = data.margin - predicted(first.margin, data.observation)
     if arms[0] is None:
         raise ValueError(
             f"the trial has {int((rows & (data.action == 0)).sum())} rows without an offer: "

@@ -1,8 +1,10 @@
 """Two-model uplift as a policy: scores are a lower bound of uplift less expected cost.
 
-A model of the margin after each action less one of the margin after none (Radcliffe & Surry 2011;
-the T-learner of Künzel et al. 2019, https://doi.org/10.1073/pnas.1804597116). The difference of
-two noisy models finds differences between customers where there are none, so what it says is
+A model of the margin after no offer, and for each action one of what is left above it (two models,
+Radcliffe & Surry 2011; fitted one on top of the other as in the X-learner of Künzel et al. 2019,
+https://doi.org/10.1073/pnas.1804597116, because the difference of two models fitted apart is
+mostly noise). Even so they find differences between customers where there are none, so what they
+say is
 checked against customers it was not fitted on: a straight line of measured on predicted gain, the
 best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val 2018
 (https://arxiv.org/abs/1712.04802). Its slope shrinks the prediction, its error gives the bound.
@@ -30,7 +32,10 @@ def one_thread() -> AbstractContextManager[Any]:
 
 
 class ArmModels(NamedTuple):
-    """Margin after an action, and what offers cost then; a number where it hardly varies."""
+    """Margin after an action above that after none (of action 0: itself), and cost of offers.
+
+    A number where it hardly varies.
+    """
 
     margin: Any
     cost: Any
@@ -75,7 +80,11 @@ class FoldModels:
         """Predicted margin after an action less cost of offers, minor units, shape (n,)."""
         arm = self.arms[action]
         assert arm is not None
-        return predicted(arm.margin, observation) - predicted(arm.cost, observation)
+        net = predicted(arm.margin, observation) - predicted(arm.cost, observation)
+        first = self.arms[0]
+        if action > 0 and first is not None:
+            net += predicted(first.margin, observation)
+        return net
 
 
 def predicted(model: Any, observation: NDArray[np.float32]) -> NDArray[np.float64]:

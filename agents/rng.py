@@ -46,6 +46,8 @@ _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX0, _MIX1 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _RECIPROCAL = 1.0 / np.maximum(np.arange(MAX_PURCHASES + 1), 1)
 
 
@@ -81,6 +83,23 @@ def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
         k0 = (k0 + _W0) & _LOW
         k1 = (k1 + _W1) & _LOW
     return c0, c1, c2, c3
+
+
+def splitmix64_words(key, number):  # type: ignore[no-untyped-def]
+    """Word ``number`` of the SplitMix64 sequence that starts at ``key``, uint64; arrays of either.
+
+    A bijection of either, so distinct numbers have distinct words (Steele, Lea & Flood 2014,
+    https://doi.org/10.1145/2660193.2660195). For choices that need no place in Philox's counter.
+    ``splitmix64`` is the same compiled, for single words in kernels; numpy is faster on arrays.
+    """
+    # One name throughout: an array is freed, and its memory used again, as soon as it is read.
+    key = key + number * _GOLDEN
+    key = (key ^ (key >> np.uint64(30))) * _MIX0
+    key = (key ^ (key >> np.uint64(27))) * _MIX1
+    return key ^ (key >> np.uint64(31))
+
+
+splitmix64 = kernel(splitmix64_words)
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,57 +16,19 @@ from envs.constraints.names import EVERY_CONSTRAINT, Constraint
 from envs.constraints.parameters import ConstraintParameters
 from envs.constraints.tail import allocate_in_tail
 from envs.features import observe
+from envs.policy import DecisionContext, Learner, NoOffers, Policy, no_scores
 from sim.market import FirmView
 from sim.offers import ActionTable
 
-
-class DecisionContext(NamedTuple):
-    """What a policy knows besides observation and mask."""
-
-    week: int
-    customer_id: NDArray[np.uint64]
-    table: ActionTable
-
-
-class Policy(Protocol):
-    """Who decides. ``name`` is its name in reports."""
-
-    name: str
-
-    def propose(
-        self,
-        observation: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        context: DecisionContext,
-    ) -> NDArray[np.float64]:
-        """Score every action, shape (n, n_actions).
-
-        The score is the gain over action 0, in any scale common to the customers; at or below 0
-        (or -inf) an action is not worth taking. Masked actions may be scored: the mask binds
-        later, and the decision then names what bound it.
-        """
-
-
-def no_scores(observation: NDArray[np.float32], table: ActionTable) -> NDArray[np.float64]:
-    """Scores that want nothing for anyone, shape (n, n_actions)."""
-    score = np.full((observation.shape[0], table.n), -np.inf)
-    score[:, 0] = 0.0
-    return score
-
-
-class NoOffers:
-    """The programme runs, nobody gets an offer: what everything is compared with."""
-
-    name = "no_offers"
-
-    def propose(
-        self,
-        observation: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        context: DecisionContext,
-    ) -> NDArray[np.float64]:
-        """Nothing for anyone."""
-        return no_scores(observation, context.table)
+__all__ = [
+    "Decision",
+    "DecisionContext",
+    "GovernedPolicy",
+    "NoOffers",
+    "Policy",
+    "decide",
+    "no_scores",
+]
 
 
 @dataclass(frozen=True)
@@ -199,7 +161,8 @@ class GovernedPolicy:
     Parameters
     ----------
     policy
-        Proposes.
+        Proposes. A ``Learner`` is also told each week what came of its last decision; the market
+        must then keep OUTCOME rows.
     constraints
         Bind, whatever it proposes.
     n
@@ -225,6 +188,8 @@ class GovernedPolicy:
         self.overrides = 0
         self.audit: ViolationLedger | None = None
         self.last: Decision | None = None
+        self._learner = policy if isinstance(policy, Learner) else None
+        self._observed: NDArray[np.float32] | None = None
 
     def _begin(self, view: FirmView) -> ViolationLedger:
         self.limits = limits_record(self.constraints, view.table.categories, self.enforced)
@@ -245,6 +210,9 @@ class GovernedPolicy:
         else:
             audit = self.audit
             self._close_week(audit, view)
+            if view.table is not self.budgets.table:  # offers of points commit another cost
+                self.budgets.table = audit.table = view.table
+                self._shown = deepcopy(view.table)
         ledger = view.ledger
         rooms = self.rooms(view)
         self.limits["points_stopped"] = self.budgets.stops_points(ledger.liability)
@@ -257,7 +225,9 @@ class GovernedPolicy:
             self.budget_refused,
             self.constraints.features,
         )
-        context = DecisionContext(view.week, self._ids, self._shown)
+        context = DecisionContext(view.week, self._ids, self._shown, rooms)
+        if self._learner is not None:
+            self._observed = observation.copy()
         score = self.policy.propose(observation, blocked == 0, context)
         decision = decide(score, blocked, view.table, rooms, view.customer_id, view.week)
         self.budget_refused = decision.budget_refused
@@ -294,6 +264,13 @@ class GovernedPolicy:
         self.budgets.books.close_week(revenue, discounted)
         audit.settled_week(settled, revenue, discounted)
         self._booked = now
+        if self._learner is not None and self._observed is not None and self.last is not None:
+            if view.outcome is None:
+                raise ValueError(
+                    f"policy {self.policy.name} learns from what it observes, but this market "
+                    "keeps no OUTCOME rows: give it customers that do"
+                )
+            self._learner.learn_week(self._observed, self.last.executed.copy(), view.outcome)
 
     @property
     def override_rate(self) -> float:

@@ -1,4 +1,4 @@
-"""Weekly offers to customers, as Gymnasium environments: one customer, or N in one engine."""
+"""Weekly offers to N customers in one engine, as a Gymnasium vector environment."""
 
 from typing import Any, NamedTuple
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from agents.records import Customers
 from agents.rng import derive_seed
+from envs.constraints.names import EVERY_CONSTRAINT
+from envs.episodes import Episodes
 from envs.features import HIGH, LOW, N_FEATURES
 from envs.shared_limits import SharedLimits, liability_by_world
-from envs.step import COSTS, look_rows, start_rows, step_rows
-from envs.task import OfferTask, default_task, starts
+from envs.step import COSTS, look_rows, step_rows
+from envs.task import OfferTask, default_task
 from sim.engine import EventLog
 
 
@@ -129,6 +131,9 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     autoreset_mode      NEXT_STEP (default), SAME_STEP or DISABLED, as in Gymnasium
     first_row, rows     these are rows first_row.. of ``rows`` in all (default: all):
                         the same customers with the same luck as there
+    enforced            bit set of the constraints that bind (``envs.constraints.names``);
+                        less than all only where a check must see that a ledger finds
+                        what a missing constraint lets through
     ==================  ===============================================================
 
     ``reset(seed=...)`` fixes every later draw; a list counts by its first seed.
@@ -148,6 +153,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         first_row: int = 0,
         rows: int | None = None,
+        enforced: int = EVERY_CONSTRAINT,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} must be at least 1")
@@ -166,27 +172,22 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = gym.spaces.Discrete(self.table.n)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._first_row, self._all_rows = first_row, all_rows
         self._rules = np.concatenate([world.rules() for world in self.task.worlds])
         self._shared = SharedLimits(
-            self.task.constraints, self.table, num_envs, liability_by_world(self._rules)
+            self.task.constraints, self.table, num_envs, liability_by_world(self._rules), enforced
         )
-        self._key = np.uint64(0)
-        self._world_of_all = -1
+        self.episodes = Episodes(self.task, num_envs, first_row, all_rows)
         self._rows = np.arange(num_envs)
         self._log = EventLog(num_envs, recording=False).rows
         self._nothing = np.zeros(num_envs, np.int64)
-        self._episode = np.zeros(num_envs, np.int64)
-        self._world = np.zeros(num_envs, np.int64)
-        self._settled = np.zeros(num_envs, np.int64)
         self._ended = np.ones(num_envs, bool)
         self._blocked = np.zeros((num_envs, self.table.n), np.uint8)
         self._weeks = 0
-        self._pool, self._offsets = _gathered(self.task.pools)
-        self._first_week = self._pool.state["week"][self._offsets[:-1]].astype(np.int64)
-        start = np.zeros(num_envs, np.intp)
-        self.customers = self._pool.take(start)
-        self._twins = self._pool.take(start if self.task.paired else start[:0])
+
+    @property
+    def customers(self) -> Customers:
+        """Who is behind the rows: for audits, not for policies."""
+        return self.episodes.customers
 
     # ------------------------------------------------------------------ gymnasium interface
 
@@ -201,16 +202,15 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             if seed is not None:
                 raise ValueError(f"seed={seed} with a reset_mask: all rows share one seed")
         else:
-            self._world_of_all = -1
+            self.episodes.fixed_world = -1
         if "world" in options:
-            self._world_of_all = self._checked_world(options["world"])
+            self.episodes.fixed_world = self._checked_world(options["world"])
         if isinstance(seed, (list, tuple)):
             seed = int(seed[0]) if len(seed) else None
         if seed is not None or self._np_random is None:
             super().reset(seed=seed)
             base = seed if seed is not None else int(self.np_random.integers(2**31))
-            self._key = derive_seed(base, "train")
-            self._episode[:] = 0
+            self.episodes.reseed(derive_seed(base, "train"))
         self._start(chosen)
         if chosen.size == self.num_envs or not self._shared.opened:
             self._weeks = 0
@@ -241,8 +241,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
                 raise gym.error.ResetNeeded("an episode has ended: reset its row before stepping")
             wanted = np.where(self._ended, 0, wanted)
         if self._shared.bind:
-            ids = self.customers.state["replica"].astype(np.uint64)
-            wanted = self._shared.within(wanted, self._blocked, ids, self._weeks)
+            wanted = self._shared.within(wanted, self._blocked, self.episodes.replica, self._weeks)
         week = self._advance(wanted)
         if restarting.size:
             self._start(restarting)
@@ -306,15 +305,7 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _start(self, rows: NDArray[np.intp]) -> None:
         """New episodes for some rows."""
-        own, twins = self.customers, self._twins
-        start_rows(
-            rows,
-            tuple(_bytes(part) for part in self._pool[:4]),
-            tuple(_bytes(part) for part in own[:4]),
-            tuple(_bytes(part) for part in twins[1:4]),
-            own.state, twins.state, self._world, self._episode, self._settled,
-            self._first_row, self._all_rows, self._key, self._offsets, self._world_of_all,
-        )  # fmt: skip
+        self.episodes.start(rows)
         self._ended[rows] = False
 
     def _advance(self, wanted: NDArray[np.int64]) -> "_Week":
@@ -331,12 +322,13 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
             np.empty((n, self.table.n), np.bool_),
             np.empty((2, n), np.int64),
         )
-        own, twins = self.customers, self._twins
+        played = self.episodes
+        own, twins = played.customers, played.twins
         step_rows(
             n, own.traits, own.state, own.account, own.profile, twins.state, twins.account,
-            twins.profile, self._log, wanted, self._nothing, self._world, self._rules, self._key,
-            self._first_week, self.task.horizon, self._shared.record, self.table.actions,
-            self.table.offers, 1.0, 0.0, self._blocked, self._settled, *week,
+            twins.profile, self._log, wanted, self._nothing, played.world, self._rules, played.key,
+            played.first_week, self.task.horizon, self._shared.record, self.table.actions,
+            self.table.offers, 1.0, 0.0, self._blocked, played.settled, *week,
         )  # fmt: skip
         return week
 
@@ -349,14 +341,15 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
         """Observe some rows again, in place."""
         own = self.customers
         look_rows(
-            rows, own.state, own.account, own.profile, self._world, self._rules,
+            rows, own.state, own.account, own.profile, self.episodes.world, self._rules,
             self._shared.record, self.table.actions, self.table.offers, 1.0, 0.0, observation,
             self._blocked, mask,
         )  # fmt: skip
 
     def _review(self) -> bool:
         """What may be committed now; whether the masks of all rows have changed."""
-        return self._shared.look(self.customers, self._world, self._settled)
+        played = self.episodes
+        return self._shared.look(played.customers, played.world, played.settled)
 
     def _restart_now(self, week: "_Week", info: dict[str, Any]) -> None:
         """SAME_STEP: hand over how episodes ended, and start the next ones."""
@@ -390,67 +383,3 @@ class _Week(NamedTuple):
     observation: NDArray[np.float32]
     mask: NDArray[np.bool_]
     sales: NDArray[np.int64]
-
-
-def _gathered(pools: tuple[Customers, ...]) -> tuple[Customers, NDArray[np.int64]]:
-    """Customers that episodes may start from, world by world, and where each world's begin."""
-    parts = [pool.without_outcome().take(starts(pool)) for pool in pools]
-    offsets = np.cumsum([0, *(part.n for part in parts)])
-    return Customers(*map(np.concatenate, zip(*parts, strict=True))), offsets
-
-
-def _bytes(records: NDArray[np.void]) -> NDArray[np.uint8]:
-    """The same memory as bytes, shape (n, bytes of a record)."""
-    return records.view(np.uint8).reshape(records.shape[0], records.dtype.itemsize)
-
-
-class OfferEnv(gym.Env[Any, Any]):
-    """One customer decided on week by week: ``OfferVectorEnv`` with a single row.
-
-    Action, observation, reward, start, end and info are those of ``OfferVectorEnv`` without the
-    leading axis. Id: ``loyaltylab/Offers-v0``. With ``row`` and ``rows`` it is that row of a
-    vector environment of ``rows``: the same customers with the same luck.
-    """
-
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - gymnasium's own form
-
-    def __init__(
-        self,
-        task: OfferTask | None = None,
-        render_mode: str | None = None,
-        row: int = 0,
-        rows: int = 1,
-    ) -> None:
-        self.vector = OfferVectorEnv(1, task, AutoresetMode.DISABLED, render_mode, row, rows)
-        self.render_mode = None
-        self.observation_space = self.vector.single_observation_space
-        self.action_space = self.vector.single_action_space
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; a seed fixes all that follows."""
-        super().reset(seed=seed)
-        observation, info = self.vector.reset(seed=seed, options=options)
-        return observation[0], _first(info)
-
-    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """One week."""
-        observation, reward, terminated, truncated, info = self.vector.step(np.array([int(action)]))
-        return (
-            observation[0],
-            float(reward[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            _first(info),
-        )
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """Allowed actions, shape (A,)."""
-        mask: NDArray[np.bool_] = self.vector.action_masks()[0]
-        return mask
-
-
-def _first(info: dict[str, Any]) -> dict[str, Any]:
-    """Info of the only row."""
-    return {k: _first(v) if isinstance(v, dict) else v[0] for k, v in info.items()}

@@ -8,7 +8,7 @@ def register() -> None:
     if "loyaltylab/Offers-v0" not in gym.registry:
         gym.register(
             id="loyaltylab/Offers-v0",
-            entry_point="envs.offers:OfferEnv",
+            entry_point="envs.single_offer:OfferEnv",
             vector_entry_point="envs.offers:OfferVectorEnv",
         )
     if "loyaltylab/ProgrammeDesign-v0" not in gym.registry:

@@ -36,6 +36,8 @@ class OfferVecEnv(VecEnv):
     ----------
     num_envs, task
         As for ``OfferVectorEnv``.
+    env
+        The rows, in mode SAME_STEP, where they are not to be made of the task.
 
     Attributes
     ----------
@@ -48,8 +50,8 @@ class OfferVecEnv(VecEnv):
         Rewards of the last week without any terminal value, shape (num_envs,).
     """
 
-    def __init__(self, num_envs: int, task: OfferTask) -> None:
-        self.env = OfferVectorEnv(num_envs, task, AutoresetMode.SAME_STEP)
+    def __init__(self, num_envs: int, task: OfferTask, env: OfferVectorEnv | None = None) -> None:
+        self.env = env or OfferVectorEnv(num_envs, task, AutoresetMode.SAME_STEP)
         self.terminal_value: TerminalValue | None = None
         self.week_reward: NDArray[np.float64] = np.zeros(num_envs)
         self._actions: NDArray[np.integer] = np.zeros(num_envs, np.int64)

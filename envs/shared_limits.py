@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from agents.records import Customers
 from envs.constraints.budgets import FirmBudgets, Rooms
 from envs.constraints.masks import limits_record
+from envs.constraints.names import EVERY_CONSTRAINT
 from envs.constraints.parameters import ConstraintParameters
 from envs.decision import decide
 from envs.features import column, withhold
@@ -24,6 +25,8 @@ class SharedLimits:
         Limits, actions, rows.
     per_point
         Liability of a point by world, micro minor units.
+    enforced
+        Bit set of the constraints that bind (``envs.constraints.names``).
 
     Attributes
     ----------
@@ -41,17 +44,19 @@ class SharedLimits:
         table: ActionTable,
         n: int,
         per_point: NDArray[np.int64],
+        enforced: int = EVERY_CONSTRAINT,
     ) -> None:
         self.parameters = parameters
         self.table = table
         self.n = n
-        self.record = limits_record(parameters, table.categories)
+        self.record = limits_record(parameters, table.categories, enforced)
         self.bind = (
             parameters.offer_budget.weekly_per_customer is not None
             or parameters.discount_exposure is not None
             or parameters.liability_alarm is not None
         )
         self._per_point = per_point
+        self._enforced = enforced
         self.opened = False
         self._budgets: FirmBudgets | None = None
         self._rooms = Rooms()
@@ -62,7 +67,9 @@ class SharedLimits:
         self.opened = True
         self._refused = 0.0
         if self.bind:
-            self._budgets = FirmBudgets(self.parameters, self.table, self.n, profile)
+            self._budgets = FirmBudgets(
+                self.parameters, self.table, self.n, profile, self._enforced
+            )
 
     def close_week(self, paid: NDArray[np.int64], discounts: NDArray[np.int64]) -> None:
         """Book revenue paid and discounts given by row, shape (n,), minor units."""

@@ -1,16 +1,19 @@
 """A week of the customer environment in one compiled call: act, live, reward, look.
 
 Rows are shared out in chunks. A chunk is the same machine code whether Python calls it once for
-all rows or numba's threads take one chunk each, so both give the same bits.
+all rows or its threads take one chunk after another, so both give the same bits. They are Python's
+threads and not numba's: a ``prange`` around it would compile all of the week a second time.
 """
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
-from numba import prange
 
-from agents.compiled import block_kernel, kernel, parallel_kernel
+from agents.compiled import block_kernel, kernel, threaded_kernel
 from agents.profile import residual_value
 from agents.records import OUTCOME
+from agents.rng import splitmix64
 from envs.constraints.masks import blocking_row
 from envs.features import VALUE_WEEKS, observe_row
 from sim.block import BLOCK, WORK
@@ -18,21 +21,11 @@ from sim.ledger import BASIS, MICRO
 from sim.totals import chunks
 from sim.week import step_block
 
-# Waiting for numba's threads is not worth it for fewer rows, least of all on a busy machine.
+# Waiting for threads is not worth it for fewer rows, least of all on a busy machine.
 PARALLEL_FROM = 4096
+_LEAST_ROWS = 2048  # of a chunk: a call costs as much as some ten rows
 COSTS = ("offer_budget", "contact_cap", "discount_exposure", "liability_alarm")
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _WORLD = np.uint64(0xD1B54A32D192ED03)
-
-
-@kernel
-def mixed(key, number):  # type: ignore[no-untyped-def]
-    """SplitMix64 finaliser of key and number (Steele, Lea & Flood 2014)."""
-    z = np.uint64(number) * _GOLDEN + key
-    z = (z ^ (z >> np.uint64(30))) * _FIRST
-    z = (z ^ (z >> np.uint64(27))) * _SECOND
-    return z ^ (z >> np.uint64(31))
 
 
 @kernel
@@ -73,7 +66,7 @@ def look(  # type: ignore[no-untyped-def]
         mask[row, action] = blocked[row, action] == 0
 
 
-@block_kernel
+@threaded_kernel
 def step_chunk(  # type: ignore[no-untyped-def]
     first, last, traits, state, account, profile, twin_state, twin_account, twin_profile, log,
     wanted, nothing, world, rules, key, first_week, horizon, limits, actions, offers, left, refused,
@@ -152,30 +145,18 @@ def step_chunk(  # type: ignore[no-untyped-def]
             )  # fmt: skip
 
 
-@parallel_kernel
-def _step_chunks(  # type: ignore[no-untyped-def]
-    number, rows, traits, state, account, profile, twin_state, twin_account, twin_profile, log,
-    wanted, nothing, world, rules, key, first_week, horizon, limits, actions, offers, left, refused,
-    blocked, settled, executed, reward, costs, terminated, truncated, residual, observation, mask,
-    sales,
-):  # fmt: skip
-    n = state.shape[0]
-    for chunk in prange(number):
-        first = np.int64(chunk) * rows
-        step_chunk(
-            first, min(first + rows, n), traits, state, account, profile, twin_state, twin_account,
-            twin_profile, log, wanted, nothing, world, rules, key, first_week, horizon, limits,
-            actions, offers, left, refused, blocked, settled, executed, reward, costs, terminated,
-            truncated, residual, observation, mask, sales,
-        )  # fmt: skip
-
-
 def step_rows(n, *arguments):  # type: ignore[no-untyped-def]
-    """``step_chunk`` for n rows, on numba's threads where they are worth it."""
-    if n < PARALLEL_FROM or numba.get_num_threads() == 1:
+    """``step_chunk`` for n rows, on as many threads as numba has where they are worth it."""
+    threads = numba.get_num_threads()
+    if n < PARALLEL_FROM or threads == 1:
         step_chunk(0, n, *arguments)
-    else:
-        _step_chunks(*chunks(n), *arguments)
+        return
+    rows = max(chunks(n)[1], min(_LEAST_ROWS, -(-n // threads)))
+    with ThreadPoolExecutor(threads) as pool:
+        # ``list`` hands on what a thread raises.
+        list(
+            pool.map(lambda top: step_chunk(top, min(top + rows, n), *arguments), range(0, n, rows))
+        )
 
 
 @block_kernel
@@ -220,12 +201,12 @@ def start_rows(  # type: ignore[no-untyped-def]
     paired = twin_state.shape[0] > 0
     for k in range(rows.shape[0]):
         row = rows[k]
-        replica = 1 + episode[row] * all_rows + first_row + row
+        replica = np.uint64(1 + episode[row] * all_rows + first_row + row)
         chosen = np.int64(fixed)
         if fixed < 0:
-            chosen = np.int64(mixed(key ^ _WORLD, replica) % worlds)
+            chosen = np.int64(splitmix64(key ^ _WORLD, replica) % worlds)
         size = np.uint64(offsets[chosen + 1] - offsets[chosen])
-        at = offsets[chosen] + np.int64(mixed(key, replica) % size)
+        at = offsets[chosen] + np.int64(splitmix64(key, replica) % size)
         for part in range(4):
             for byte in range(own[part].shape[1]):
                 own[part][row, byte] = pool[part][at, byte]

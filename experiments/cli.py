@@ -167,6 +167,89 @@ def simulate(
     run_simulate(config)
 
 
+@app.command()
+def train(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Configuration, e.g. policy=maskable_ppo, world=coffee_shop, minutes=10, seed=3.",
+            show_default=False,
+        ),
+    ] = None,
+    multirun: Annotated[
+        bool, typer.Option("--multirun", "-m", help="Every combination of values a,b,c in turn.")
+    ] = False,
+) -> None:
+    """Train a policy in a world, and test it on other customers.
+
+    Leaves checkpoint.pt, log.parquet, tensorboard/ and summary.json in runs/NAME/. What was cut
+    off, by Ctrl-C or by a kill, loses one iteration at most: the same command goes on. More
+    minutes go on from where fewer ended. The test is paired lift over no offers, with interval.
+
+    \b
+    Learners: maskable_ppo; price_ppo, which is told a price of the budget.
+    Keys besides those of world, response, programme, offers and constraints:
+      policy=maskable_ppo  parameters={learning_rate:0.001,…}   settings of the learner
+      minutes=N                wall-clock time; none: as many steps as the settings say
+      responses=[NAME,…]       worlds it trains in, where not that of response: robust
+      pool=8000  warmup_weeks=52  weeks=52                      training
+      customers=4000  confidence=0.95                           the test; customers=0: none
+      posterior=FILE  off=[MECHANISM,…]  seed=0  name=train  runs_dir=runs  threads=0
+
+    \b
+    Examples:
+      loyaltylab train minutes=1 response=optimistic
+      loyaltylab train 'responses=[null,literature,optimistic]' name=robust
+      loyaltylab train -m policy=maskable_ppo,price_ppo seed=0,1,2 minutes=1 name=compare
+      tensorboard --logdir runs
+    """  # noqa: D301
+    from experiments.train import run_train, run_trains
+
+    if multirun:
+        run_trains(overrides or [])
+        return
+    from experiments.config import compose_train
+
+    run_train(compose_train(overrides or []))
+
+
+@app.command()
+def tune(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Configuration, e.g. policy=maskable_ppo, trials=40, world=coffee_shop.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Search for a learner's settings with Optuna.
+
+    Each trial is a training with a seed of its own, judged by paired lift on validation
+    customers, who are neither training's nor a test's. The first trial has the defaults. Leaves
+    study.journal, trials.csv, best.yaml and summary.json in runs/NAME/; the same command goes on
+    with a search that was cut off, and a larger trials=N with one that was finished.
+
+    \b
+    Keys are those of `loyaltylab train`, and
+      trials=40         in all
+      parameters={…}    settings that are held fixed, e.g. parameters={total_steps:200_000}
+
+    \b
+    Examples:
+      loyaltylab tune trials=20 'parameters={total_steps:200_000}' response=optimistic
+      loyaltylab tune policy=price_ppo minutes=1 world=coffee_shop name=tune-price
+    """  # noqa: D301
+    from experiments.config import compose_tune
+
+    config = compose_tune(overrides or [])
+    from experiments.tune import run_tune
+
+    run_tune(config)
+
+
 @app.command("simulate-log")
 def simulate_log(
     overrides: Annotated[
@@ -365,6 +448,36 @@ def design(overrides: Overrides = None) -> None:
     run_design(config)
 
 
+@app.command()
+def recommend(overrides: Overrides = None) -> None:
+    """Say which programme and which policy to choose, and what would change the answer.
+
+    Every programme with every policy on the same customers and luck, in every response world,
+    within the budget and the constraints. Prints the choice, the runner-up, the gain with its
+    interval, and the worlds, beliefs and budgets under which another choice is better. Writes
+    report.html and summary.json. Policies that learn are trained over all response worlds first.
+
+    \b
+    Keys besides those of world, offers, constraints:
+      budget=0.4                 offer budget per customer and week, currency units
+      programmes=[no_programme,points,tiered,cashback]
+      policies=[no_offers,triggers,rfm_rules,clv_greedy,churn_clv,rollout]
+      responses=[null,literature,optimistic,backfire,deal_seekers]   beliefs=[.1,.5,.2,.1,.1]
+      minutes=1  customers=2000  weeks=52  seed=0  name=recommend
+
+    \b
+    Examples:
+      loyaltylab recommend world=coffee_shop budget=0.4 constraints=strict
+      loyaltylab recommend policies=[no_offers,triggers] minutes=0.2 customers=500
+    """  # noqa: D301
+    from experiments.config import compose_recommend
+
+    config = compose_recommend(overrides or [])
+    from experiments.recommend import run_recommend
+
+    run_recommend(config)
+
+
 @app.command("close-loop")
 def close_loop(
     overrides: Annotated[
@@ -505,7 +618,13 @@ def score(
         typer.Option(help="first_purchase, or log_start if customers existed before the log."),
     ] = "first_purchase",
 ) -> None:
-    """Score every customer of a log with a bundle; writes one offer a row."""
+    """Score every customer of a log with a bundle; writes one offer a row.
+
+    \b
+    Each run starts afresh: it knows purchases, but no open offers, no contacts and nothing settled
+    by runs before it. So the weekly budget binds in each run by itself, total_weeks never does, and
+    contact caps, quiet weeks and open offers do not bind from one run to the next.
+    """  # noqa: D301
     from experiments.config import Columns
     from experiments.scoring import score_log
 
@@ -590,16 +709,17 @@ def bench_calibrate_command(
 @bench.command("constraints")
 def bench_constraints_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Half a million decisions.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="0.7 million decisions.")] = False,
 ) -> None:
     """Adversarial policies against every limit: 10 million decisions, some minutes.
 
     \b
     Random scores, always the dearest, greedy on what a limit might forget, and one that learns to
     overspend, in every world, with every offer redeemed at its cap, under constraints=default,
-    strict and a set that is short of discounts. A ledger that shares no code with the masks looks
-    for violations; there must be none. `mutations`: what it finds when one constraint's code is
-    disabled, which must be more than none.
+    strict and a set that is short of discounts; in markets, and in the customer environment with
+    each of its autoreset modes. A ledger that shares no code with the masks looks for violations;
+    there must be none. `mutations`, `environment_mutations`: what it finds when one constraint's
+    code is disabled, which must be more than none.
     """  # noqa: D301
     with contextlib.redirect_stdout(sys.stderr):
         from experiments.bench.constraints import QUICK, Size, bench_constraints, table
@@ -665,6 +785,42 @@ def bench_allocation_command(
 
         result = bench_allocation(quick)
     print(json.dumps(result) if as_json else table(result))
+
+
+@bench.command("policies")
+def bench_policies_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer cells, short training: ten minutes, no protocol.")
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="Keeps cells and trainings between calls.")] = Path(
+        "runs/benchmark"
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side, a core each.")] = 2,
+    hours: Annotated[float, typer.Option(help="No further world and seed begins after them.")] = 24,
+    write: Annotated[Path | None, typer.Option(help="Where the page goes.")] = None,
+) -> None:
+    """Every policy in every market of the frozen protocol; hours, resumable.
+
+    \b
+    Worlds, response worlds, programmes, seeds, budgets and horizons are those of
+    docs/benchmark-protocol.md. Cells and trainings that are on disk are not done again, so a call
+    may be interrupted, or bounded by --hours, and goes on where it was. Prints interquartile
+    means, tests against no_offers, the small problem with a known optimum, what wrong beliefs
+    cost, and claims of the trade press beside what was found.
+
+    \b
+    Examples:
+      loyaltylab bench policies --quick
+      loyaltylab bench policies --hours 2
+      loyaltylab bench policies --json --write docs/benchmark.md
+    """  # noqa: D301
+    with contextlib.redirect_stdout(sys.stderr):
+        from experiments.bench.policies import bench_policies, table
+        from experiments.run_directory import plain_json
+
+        result = bench_policies(quick, folder, workers, hours, write)
+    print(json.dumps(plain_json(result)) if as_json else table(result))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,12 +29,17 @@ from experiments.config_schema import (
     DataConfig,
     DemoConfig,
     DesignConfig,
+    RecommendConfig,
     Rule,
     SensitivityConfig,
     SimulateConfig,
+    TrainingConfig,
+    TuneConfig,
     WorldConfig,
 )
 from experiments.config_sources import APPLICATIONS, groups, options, places
+from experiments.learners import SPACES, learner_parameters
+from policies.catalogue import LEARNED, RULES
 from sim.offers import action_table
 from sim.programme import ProgrammeParameters
 from sim.world import SURROUNDINGS
@@ -45,16 +50,22 @@ __all__ = [
     "Config",
     "DemoConfig",
     "DesignConfig",
+    "RecommendConfig",
     "SensitivityConfig",
     "SimulateConfig",
+    "TrainingConfig",
+    "TuneConfig",
     "WorldConfig",
     "build",
     "compose_calibrate",
     "compose_demo",
     "compose_design",
     "compose_mapping",
+    "compose_recommend",
     "compose_sensitivity",
     "compose_simulate",
+    "compose_train",
+    "compose_tune",
     "groups",
     "load_option",
     "options",
@@ -69,7 +80,10 @@ _SCHEMA: dict[str, Any] = {
     "simulate": SimulateConfig,
     "sensitivity": SensitivityConfig,
     "calibrate": CalibrateConfig,
+    "train": TrainingConfig,
+    "tune": TuneConfig,
     "design": DesignConfig,
+    "recommend": RecommendConfig,
 }
 
 
@@ -131,6 +145,63 @@ def compose_design(overrides: Sequence[str] = ()) -> DesignConfig:
     """
     config: DesignConfig = _composed("design", overrides)
     return config
+
+
+def compose_train(overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Compose conf/train.yaml with overrides (``policy=maskable_ppo``, ``minutes=10``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: TrainingConfig = _composed("train", overrides)
+    return config
+
+
+def compose_tune(overrides: Sequence[str] = ()) -> TuneConfig:
+    """Compose conf/tune.yaml with overrides (``policy=maskable_ppo``, ``trials=40``).
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: TuneConfig = _composed("tune", overrides)
+    return config
+
+
+def compose_recommend(overrides: Sequence[str] = ()) -> RecommendConfig:
+    """Compose conf/recommend.yaml with overrides (``world=coffee_shop``, ``budget=0.4``).
+
+    ``budget`` is short for the offer budget per customer and week in currency units, as an
+    experiment: a recommendation may ask about limits that nobody has approved.
+
+    Raises
+    ------
+    InputError
+        Unknown option or key, wrong type, value out of range: one line.
+    """
+    config: RecommendConfig = _composed("recommend", _with_budget(overrides))
+    return config
+
+
+def _with_budget(overrides: Sequence[str]) -> list[str]:
+    found = []
+    for text in overrides:
+        key, _, raw = text.partition("=")
+        if key.strip() != "budget":
+            found.append(text)
+            continue
+        try:
+            weekly = float(raw)
+        except ValueError:
+            raise InputError(f"budget={raw!r} must be a number") from None
+        if not 0 <= weekly <= 1e4:
+            raise InputError(f"budget={raw} must be 0 to 10,000 currency units")
+        found.append(f"constraints.offer_budget.weekly_per_customer={100 * weekly:g}")
+        found.append("constraints.approval=experiment")
+    return found
 
 
 def compose_mapping(overrides: Sequence[str] = (), application: str = "demo") -> dict[str, Any]:
@@ -203,10 +274,14 @@ def validate(config: Config) -> None:
     approval_of(config.constraints, config.approvals)
     if isinstance(config, DemoConfig):
         _validate_demo(config)
+    elif isinstance(config, TrainingConfig):
+        _validate_training(config)
     elif isinstance(config, SimulateConfig):
         _validate_simulate(config)
-    else:
+    elif isinstance(config, DesignConfig):
         _validate_design(config)
+    else:
+        _validate_recommend(config)
 
 
 def _composed(application: str, overrides: Sequence[str]) -> Any:
@@ -257,6 +332,17 @@ def _validate_design(config: DesignConfig) -> None:
             raise InputError(f"presets={name}: it has no rules to search; leave it out")
 
 
+def _validate_recommend(config: RecommendConfig) -> None:
+    for key, known in (
+        ("programmes", options("programme")),
+        ("policies", (*RULES, *LEARNED)),
+        ("responses", options("response")),
+    ):
+        for name in getattr(config, key):
+            if name not in known:
+                raise InputError(unknown_choice(key, name, known))
+
+
 def _validate_demo(config: DemoConfig) -> None:
     train, evaluate = config.train, config.evaluate
     _validate_data(config.data)
@@ -278,19 +364,35 @@ def _validate_demo(config: DemoConfig) -> None:
     ):
         if not names:
             raise InputError(f"{key} is empty: name at least one")
-        if len(set(names)) < len(names):
-            raise InputError(f"{key}={list(names)} names one twice")
-        if key.endswith("responses"):
-            for name in names:
-                if name not in known:
-                    raise InputError(unknown_choice(key, name, known))
+        _check_names(key, names, known if key.endswith("responses") else names)
     if "no_offers" not in evaluate.policies:
         raise InputError("evaluate.policies must hold no_offers: the others are compared with it")
 
 
-def _validate_simulate(config: SimulateConfig) -> None:
+def _check_names(key: str, names: Sequence[str], known: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise InputError(f"{key}={list(names)} names one twice")
+    for name in names:
+        if name not in known:
+            raise InputError(unknown_choice(key, name, known))
+
+
+def _check_posterior(config: SimulateConfig | TrainingConfig) -> None:
     if config.posterior is not None and not Path(config.posterior).is_file():
         raise InputError(f"posterior={config.posterior!r}: no such file")
+
+
+def _validate_training(config: TrainingConfig) -> None:
+    known = tuple(SPACES) if isinstance(config, TuneConfig) else LEARNED
+    if config.policy not in known:
+        raise InputError(unknown_choice("policy", config.policy, known))
+    _check_posterior(config)
+    _check_names("responses", config.responses, options("response"))
+    learner_parameters(config)
+
+
+def _validate_simulate(config: SimulateConfig) -> None:
+    _check_posterior(config)
     if config.against is not None:
         known = (*options("programme"), *typing.get_args(Rule))
         if config.against not in known:

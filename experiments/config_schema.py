@@ -7,7 +7,7 @@ here are the others, and the applications that join them (``DemoConfig``, ``Simu
 import dataclasses
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
@@ -30,8 +30,17 @@ from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters
 from sim.scenario import CompetitorParameters, SeasonParameters
 
-Rule = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers"]
-Policy = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "maskable_ppo"]
+Rule = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "clv_greedy", "churn_clv"]
+Policy = Literal[
+    "no_offers",
+    "random",
+    "blanket",
+    "rfm_rules",
+    "triggers",
+    "clv_greedy",
+    "churn_clv",
+    "maskable_ppo",
+]
 
 REPLICAS = 4
 
@@ -210,6 +219,7 @@ class TrainConfig:
     gamma: float
     gae_lambda: float
     clip_range: float
+    anneal: bool
     network: tuple[int, ...]
     activation: Literal["relu", "tanh"]
     pool: int
@@ -449,6 +459,48 @@ class SensitivityConfig(SimulateConfig):
 
 
 @dataclass(frozen=True)
+class TrainingConfig(_Application):
+    """A training by itself: one learner, the worlds it learns in, and a test on other customers.
+
+    ``parameters`` are settings of the learner that differ from its defaults; ``minutes`` is
+    wall-clock time, None: as many steps as the settings say; ``responses`` are the worlds it
+    trains in, none: that of ``response``.
+    """
+
+    policy: str
+    posterior: str | None
+    parameters: dict[str, Any] | None
+    minutes: float | None
+    responses: tuple[str, ...]
+    pool: int
+    warmup_weeks: int
+    weeks: int
+    customers: int
+    confidence: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.minutes is not None:
+            _check(0 < self.minutes <= 10_000, "minutes", self.minutes, "above 0, to 10,000")
+        _check(2 <= self.pool <= 10**8, "pool", self.pool, "2 to 100,000,000")
+        _check_size(max(self.customers, 2), self.warmup_weeks, self.weeks)
+        _check(self.customers != 1, "customers", self.customers, "0 (no test), or 2 and more")
+        _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "at least .5, below 1")
+
+
+@dataclass(frozen=True)
+class TuneConfig(TrainingConfig):
+    """A search for a learner's settings: ``trials`` trainings in all, judged on validation."""
+
+    trials: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(1 <= self.trials <= 100_000, "trials", self.trials, "1 to 100,000")
+        _check(self.customers >= 2, "customers", self.customers, "at least 2")
+
+
+@dataclass(frozen=True)
 class DesignConfig(_Application):
     """A search for a programme: presets to start from, how long it looks, on whom it is tested.
 
@@ -482,7 +534,45 @@ class DesignConfig(_Application):
         _check(1 <= self.episodes <= 1000, "episodes", self.episodes, "1 to 1,000")
 
 
-Config = DemoConfig | SimulateConfig | DesignConfig
+@dataclass(frozen=True)
+class RecommendConfig(_Application):
+    """A choice among programmes and policies: candidates, worlds that may be true, and how long.
+
+    ``beliefs`` are the probabilities of ``responses``, None all alike; ``minutes`` and ``pool``
+    are of the training of each policy that learns.
+    """
+
+    programmes: tuple[str, ...]
+    policies: tuple[str, ...]
+    responses: tuple[str, ...]
+    beliefs: tuple[float, ...] | None
+    minutes: float
+    pool: int
+    customers: int
+    warmup_weeks: int
+    weeks: int
+    confidence: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_size(self.customers, self.warmup_weeks, self.weeks)
+        for name in ("programmes", "policies", "responses"):
+            values = list(getattr(self, name))
+            ok = 0 < len(set(values)) == len(values)
+            _check(ok, name, values, "one name or more, none twice")
+        pairs = len(self.programmes) * len(self.policies)
+        _check(pairs > 1, "policies", list(self.policies), "at least two choices in all")
+        if self.beliefs is not None:
+            values = list(self.beliefs)
+            ok = len(values) == len(self.responses) and min(values) >= 0
+            ok = ok and abs(sum(values) - 1) < 1e-6
+            _check(ok, "beliefs", values, f"{len(self.responses)} probabilities, sum 1")
+        _check(0 < self.minutes <= 10_000, "minutes", self.minutes, "above 0, to 10,000")
+        _check(2 <= self.pool <= 10**7, "pool", self.pool, "2 to 10,000,000")
+        _check(0.5 <= self.confidence < 1, "confidence", self.confidence, "at least .5, below 1")
+
+
+Config = DemoConfig | SimulateConfig | TrainingConfig | DesignConfig | RecommendConfig
 
 
 def _check_size(customers: int, warmup_weeks: int, weeks: int) -> None:

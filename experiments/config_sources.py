@@ -25,7 +25,9 @@ from experiments.config_messages import suggestion
 
 FOLDERS_VARIABLE = "LOYALTYLAB_CONF"
 ENTRY_POINT_GROUP = "loyaltylab.conf"
-APPLICATIONS = ("demo", "simulate", "sensitivity", "calibrate", "design")
+APPLICATIONS = (
+    "demo", "simulate", "sensitivity", "calibrate", "train", "tune", "design", "recommend",
+)  # fmt: skip
 _BUILT_IN = "conf"
 
 

@@ -4,7 +4,7 @@ import datetime
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numba
@@ -235,31 +235,24 @@ class _Job:
     # ------------------------------------------------------------------- policy and bundle
 
     def _train(self, posterior: Posterior) -> dict[str, Any]:
-        from policies.ppo.network import ActionScores
-        from policies.ppo.training import PpoParameters, train_maskable_ppo
+        from policies.ppo.training import PpoParameters, learn_ppo
+        from policies.training_run import TrainingRun
         from policies.values import learn_values
 
         config, plan = self.config, self.config.train
         worlds = tuple(build_world(config, posterior, name) for name in plan.responses)
         key = derive_seed(config.seed, "train")
         begun = time.perf_counter()
-        settings = PpoParameters(
-            **{name: getattr(plan, name) for name in PpoParameters.__dataclass_fields__}
-        )
+        shared = {field.name for field in fields(plan)} & {f.name for f in fields(PpoParameters)}
+        settings = PpoParameters(**{name: getattr(plan, name) for name in shared})
         with self._stage("Train MaskablePPO", plan.total_steps) as tick:
             pool = draw_customers(config, posterior, "train", plan.pool)
             warm_up(worlds[0], pool, key, config.evaluate.warmup_weeks)
             task = OfferTask(
                 worlds, pool, config.constraints, horizon=config.evaluate.weeks, paired=True
             )
-            done = 0
-
-            def tell(steps: int) -> None:
-                nonlocal done
-                tick(steps - done)
-                done = steps
-
-            training = train_maskable_ppo(task, settings, int(key) % 2**31, tell)
+            run = TrainingRun(tell=lambda row: tick(plan.rollout_size))
+            policy = learn_ppo(task, settings, int(key) % 2**31, run)
         with self._stage("Learn the value of offers"):
             chosen = pool.take(slice(0, _VALUE_CUSTOMERS))
             values = learn_values(
@@ -269,16 +262,16 @@ class _Job:
                 allowed=config.constraints.features,
             )
         return {
-            "scores": ActionScores(training.model.policy),
+            "scores": policy.module,
             "values": values,
             "pool": pool,
             "world": worlds[0],
             "facts": {
                 "algorithm": plan.algorithm,
-                "steps": int(training.model.num_timesteps),
+                "steps": int(run.history[-1]["step"]),
                 "seconds": round(time.perf_counter() - begun, 1),
                 "responses": list(plan.responses),
-                "history": training.history,
+                "history": run.history,
             },
         }
 

@@ -11,7 +11,7 @@ from agents.rng import derive_seed
 from envs.decision import GovernedPolicy, Policy
 from experiments.config import Config, DemoConfig
 from experiments.worlds import build_world, draw_customers, warm_up
-from policies.heuristics import Blanket, NoOffers, Random, RfmRules, Triggers
+from policies import catalogue
 from sim.counterfactual import Branch, PairedRun, paired, run_branches
 from sim.metrics import deadweight, incremental_margin, purchase_lift, retention_lift, roi
 from sim.uncertainty import variance_reduction
@@ -19,15 +19,7 @@ from sim.uncertainty import variance_reduction
 
 def make_policy(name: str, config: Config, learned: Policy) -> Policy:
     """A fresh policy by name; ``learned`` is the one served."""
-    if name == "random":
-        return Random(derive_seed(config.seed, "plan"))
-    rules: dict[str, type[Policy]] = {
-        "no_offers": NoOffers,
-        "blanket": Blanket,
-        "rfm_rules": RfmRules,
-        "triggers": Triggers,
-    }
-    return rules[name]() if name in rules else learned
+    return learned if catalogue.entry(name).learned else catalogue.build_policy(name, config.seed)
 
 
 def evaluate(

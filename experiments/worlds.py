@@ -8,7 +8,7 @@ from agents.calibration.posterior import Posterior
 from agents.population import PosteriorLike, draw_population, dynamics_from, filter_from
 from agents.records import Customers
 from agents.rng import SeedRole, derive_seed
-from experiments.config import Config, SimulateConfig, response_world
+from experiments.config import Config, SimulateConfig, TrainingConfig, response_world
 from sim.market import LoyaltyMarket
 from sim.scenario import WEEKS_PER_YEAR
 from sim.world import World
@@ -17,7 +17,7 @@ from sim.world import World
 FIRST_ID = {"population": 0, "train": 1_000_000_000, "evaluate": 2_000_000_000}
 
 
-def population_of(config: SimulateConfig) -> PosteriorLike:
+def population_of(config: SimulateConfig | TrainingConfig) -> PosteriorLike:
     """What customers are drawn from: the fitted posterior if one is named, else the world's own.
 
     Raises

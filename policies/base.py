@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.records import KINDS
-from envs.decision import DecisionContext, Policy, no_scores
 from envs.features import column
+from envs.policy import DecisionContext, Policy, no_scores
 from sim.offers import ActionTable
 
 __all__ = ["DecisionContext", "Policy", "actions_of_kind", "feature", "no_scores", "prefer"]
@@ -30,6 +30,7 @@ def prefer(
     actions: NDArray[np.intp],
     priority: NDArray[np.float64],
     mask: NDArray[np.bool_],
+    weight: NDArray[np.int64] | None = None,
 ) -> None:
     """Score the first allowed of ``actions`` for some rows with their priority, in place.
 
@@ -46,9 +47,14 @@ def prefer(
     mask
         Allowed actions, shape (n, n_actions). Where none is allowed, the first is asked for
         all the same, so that the decision names what bound it.
+    weight
+        Of each action, shape (n_actions,), at least 1 counts; multiplies the priority.
     """
     if actions.size == 0:
         return
     first = actions[mask[:, actions].argmax(axis=1)]
     chosen = np.flatnonzero(rows)
-    score[chosen, first[chosen]] = np.maximum(priority[chosen], 1e-9)
+    urgency = np.maximum(priority[chosen], 1e-9)
+    if weight is not None:
+        urgency = urgency * np.maximum(weight[first[chosen]], 1)
+    score[chosen, first[chosen]] = urgency

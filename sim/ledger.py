@@ -83,8 +83,10 @@ def profit(margin: Any, cash: Any, liability_change: Any) -> Any:
 class Ledger:
     """Running totals of a market, checked against the customers' own accounts.
 
-    Attributes are in minor units and points; ``liability`` in micro minor units. ``revenue`` is
-    what customers paid, ``discounts`` what discount offers took off, both since it was opened.
+    Attributes are in minor units and points; ``liability`` in micro minor units, and of it
+    ``kept_liability`` what is owed, beyond the value of all points, to those who keep an old price.
+    ``revenue`` is what customers paid, ``discounts`` what discount offers took off, both since it
+    was opened.
     """
 
     liability_per_point: int
@@ -97,6 +99,7 @@ class Ledger:
     settled: int = 0
     released: int = 0
     liability: int = 0
+    kept_liability: int = 0
     revenue: int = 0
     discounts: int = 0
 
@@ -132,6 +135,13 @@ class Ledger:
         self.liability_per_point = liability_per_point
         return change
 
+    def keep(self, worth: int) -> int:
+        """What kept prices are worth now (``sim.redesign.kept_worth``); returns the change."""
+        change = worth - self.kept_liability
+        self.liability += change
+        self.kept_liability = worth
+        return change
+
     @property
     def open_commitment(self) -> int:
         """Reserved, neither settled nor released."""
@@ -148,7 +158,9 @@ class Ledger:
             - self.expired
             - outstanding,
             "lots": int((account["lots"].sum(axis=1, dtype=np.int64) - profile["points"]).any()),
-            "liability": self.liability - outstanding * self.liability_per_point,
+            "liability": self.liability
+            - self.kept_liability
+            - outstanding * self.liability_per_point,
             "commitment": self.open_commitment - int(account["commitment"].sum(dtype=np.int64)),
         }
         return {name: value for name, value in differences.items() if value != 0}

@@ -15,12 +15,13 @@ from agents.network import Network, talk, word_of_mouth
 from agents.records import OUTCOME, Customers
 from sim.engine import Engine
 from sim.goalposts import Goalposts
+from sim.kept_terms import keeps_prices, kept_worth
 from sim.ledger import Ledger
-from sim.offers import ActionTable
+from sim.offers import ActionTable, with_point_cost
 from sim.programme import ProgrammeParameters
 from sim.redesign import change_rules, check_change
 from sim.totals import STOCKS, WeekTotals, stocks_of, totals_of, week_sums
-from sim.world import Rules, World
+from sim.world import Rules, World, set_offers
 
 LATENT_OUTCOMES = ("left", "joined")
 _VISIBLE = [name for name in OUTCOME.names or () if name not in LATENT_OUTCOMES]
@@ -239,9 +240,10 @@ class LoyaltyMarket(mesa.Model):
     ) -> None:
         """Other terms from the coming week on; members keep old ones as ``goalposts`` say.
 
-        Points outstanding are valued anew at once; the totals of the coming week have the change
-        in their ``liability_change``, which no customer's OUTCOME row has. What an offer of points
-        commits stays as at the start. Announcing changes in time is ``sim.notices``' part.
+        Points outstanding are valued anew at once, but for what members are owed who keep an old
+        price (``sim.redesign.kept_worth``); the totals of the coming week have the change in their
+        ``liability_change``, which no customer's OUTCOME row has. What an offer of points commits
+        is ``commit_points``' part, announcing changes in time that of ``sim.notices``.
 
         Parameters
         ----------
@@ -260,12 +262,35 @@ class LoyaltyMarket(mesa.Model):
         change_rules(self.engine.rules, self.customers, programme, goalposts, self.week)
         self.world = self.world._replace(programme=programme)
         self._revalued += self.ledger.revalue(self.customers, programme.liability_per_point)
+        self._revalued += self._kept_change()
+
+    def commit_points(self, cost: NDArray[np.float64]) -> None:
+        """From now on a point of each new offer commits ``cost`` minor units, shape (offers,).
+
+        Offers that are open settle what was reserved for them at most.
+        """
+        self.table = with_point_cost(self.table, cost)
+        set_offers(self.engine.rules, self.table)
+
+    def _kept_change(self) -> int:
+        """Book what is owed to those who keep old prices; the change, micro minor units."""
+        worth = kept_worth(self.customers, self.engine.rules["programme"], self.week)
+        return self.ledger.keep(worth)
+
+    @property
+    def _keeps_prices(self) -> bool:
+        """Somebody keeps, or may keep, an old price: its worth changes from week to week."""
+        return self.ledger.kept_liability > 0 or keeps_prices(
+            self.engine.rules["programme"], self.week
+        )
 
     def _close(self, sums: NDArray[np.int64]) -> None:
         """Close the books of a week and collect its data."""
         self.totals = totals_of(sums)
         self.stocks = stocks_of(sums)
         self.ledger.add(self.totals)
+        if self._keeps_prices:
+            self._revalued += self._kept_change()
         if self._revalued:
             change = self.totals.liability_change + self._revalued
             self.totals = replace(self.totals, liability_change=change)
@@ -276,7 +301,7 @@ class LoyaltyMarket(mesa.Model):
     @property
     def undisturbed(self) -> bool:
         """Nothing outside a customer acts between two weeks: no decider, no word of mouth, no
-        rivals who answer, nobody who looks at the customers.
+        rivals who answer, nobody who looks at the customers, no old price that is kept.
         """
         collector = self.datacollector
         return (
@@ -291,6 +316,7 @@ class LoyaltyMarket(mesa.Model):
             and not collector.agent_reporters
             and not collector.agenttype_reporters
             and not self.engine.log.recording
+            and not self._keeps_prices
         )
 
     def advance(self, weeks: int) -> None:

@@ -1,6 +1,6 @@
 """What a firm may offer: offers, channels and the flat action table made from them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,3 +194,19 @@ def action_table(
         tuple(labels), tuple(o.name for o in usable), offers, np.array(rows, dtype=ACTION),
         categories,
     )  # fmt: skip
+
+
+def with_point_cost(table: ActionTable, cost: NDArray[np.float64]) -> ActionTable:
+    """The same actions where points of each offer commit another cost.
+
+    Parameters
+    ----------
+    cost
+        Of one point by offer, minor units, shape (offers,); read for offers of points only.
+    """
+    offers, actions = table.offers.copy(), table.actions.copy()
+    points = offers["kind"] == KINDS.index("points")
+    offers["cap"][points] = np.ceil(offers["points"] * cost)[points]
+    of = actions["offer"][1:]
+    actions["commitment"][1:] = offers["cap"][of] * offers["uses"][of] + actions["contact_cost"][1:]
+    return replace(table, offers=offers, actions=actions)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from agents.records import KEPT_SLOTS, MAX_REWARDS, MAX_TIERS, Customers
 from sim.goalposts import Goalposts
-from sim.kept import MULTIPLIER_BIT, REWARD_BIT, SLOT_BITS, TIER_BITS
+from sim.kept import MULTIPLIER_BIT, REWARD_BIT, SLOT_BITS
+from sim.kept_terms import members, own_prices, own_thresholds, points_saved
 from sim.programme import PROGRAMME, ProgrammeParameters, programme_record
 from sim.world import Rules
 
@@ -124,46 +125,6 @@ def change_rules(
         after["kept_until"][0, slot] = week + goalposts.grandfathering_weeks
         after["kept_last"] = after["kept_until"].max()
     rules["programme"] = after
-
-
-def members(customers: Customers) -> NDArray[np.bool_]:
-    """Who is a member with an open account, shape (n,)."""
-    account = customers.account
-    return np.asarray((account["enrolled"] > 0) & (account["closed"] == 0))
-
-
-def own_thresholds(customers: Customers, programme: NDArray[np.void]) -> NDArray[np.int64]:
-    """Threshold of the next tier as it holds for each member, 0 for the top tier, shape (n,)."""
-    account = customers.account
-    target = account["tier"].astype(np.int64) + 1
-    top = target >= int(programme["n_tiers"][0])
-    target[top] = 0
-    own = programme["threshold"][0][target]
-    for slot in range(KEPT_SLOTS):
-        promised = (account["kept"] >> np.uint32(SLOT_BITS * slot)) & np.uint32(TIER_BITS)
-        old = programme["kept_threshold"][0][slot * MAX_TIERS + target]
-        own = np.where((promised == target) & ~top, np.minimum(own, old), own)
-    return np.asarray(np.where(top, 0, own))
-
-
-def own_prices(customers: Customers, programme: NDArray[np.void]) -> NDArray[np.int64]:
-    """Price of each reward as it holds for each member, shape (n, n_rewards)."""
-    n_rewards = int(programme["n_rewards"][0])
-    kept = customers.account["kept"]
-    own = np.tile(programme["reward_price"][0][:n_rewards], (customers.n, 1))
-    for slot in range(KEPT_SLOTS):
-        for at in range(n_rewards):
-            keeps = (kept >> np.uint32(SLOT_BITS * slot + REWARD_BIT + at)) & np.uint32(1) > 0
-            old = programme["kept_price"][0][slot * MAX_REWARDS + at]
-            own[keeps, at] = np.minimum(own[keeps, at], old)
-    return own
-
-
-def points_saved(customers: Customers) -> NDArray[np.int64]:
-    """Points that are not earmarked, pending ones too, shape (n,)."""
-    account = customers.account
-    pending = account["pending"].sum(axis=1, dtype=np.int64)
-    return np.asarray(customers.profile["points"] + pending - account["ordered"])
 
 
 def close_to(

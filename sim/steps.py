@@ -87,7 +87,8 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
     """Use the open offer on one basket; returns the discount in minor units."""
     at = account.offer - 1
     kind = rules.offers.kind[at]
-    cap = np.int64(rules.offers.cap[at])
+    # Caps of points offers may have risen since this one was issued: its own was reserved.
+    cap = min(np.int64(rules.offers.cap[at]), np.int64(account.commitment))
     discount = np.int64(0)
     cost = np.int64(0)
     if kind == DISCOUNT:

@@ -55,6 +55,17 @@ def starting_in(rules: Rules, week_of_year: int) -> Rules:
     return turned
 
 
+def set_offers(rules: Rules, table: ActionTable) -> None:
+    """Put offers and actions into rules, in place."""
+    for part, rows in (("offers", table.offers), ("actions", table.actions)):
+        _set(rules, part, rows)
+
+
+def _set(rules: Rules, part: str, rows: NDArray[Any]) -> None:
+    for name in rows.dtype.names or ():
+        rules[part][name][0, : rows.size] = rows[name]
+
+
 # Mechanisms of the surroundings, switched off like those of behaviour.
 SURROUNDINGS = ("season", "drift", "survey", "subscription", "word_of_mouth", "joining")
 
@@ -133,12 +144,6 @@ class World(NamedTuple):
         rules["filter"] = filter_record(world.filter)
         rules["margin_share"] = round(self.contribution_margin * BASIS)
         rules["n_actions"] = table.n
-        columns: tuple[tuple[str, NDArray[Any]], ...] = (
-            ("offers", table.offers),
-            ("actions", table.actions),
-            ("calendar", calendar(world.season, self.competitor)),
-        )
-        for part, rows in columns:
-            for name in rows.dtype.names or ():
-                rules[part][name][0, : rows.size] = rows[name]
+        set_offers(rules, table)
+        _set(rules, "calendar", calendar(world.season, self.competitor))
         return rules

@@ -5,22 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.rng import splitmix64_words
+
+_ONE = np.uint64(1)
+
 
 def tie_order(customer_id: NDArray[np.uint64], week: int) -> NDArray[np.uint64]:
     """Hash of (customer, week): distinct for distinct customers of a week."""
-    salt = _splitmix64(np.array([int(week) & 0xFFFFFFFFFFFFFFFF], np.uint64))
-    return _splitmix64(customer_id ^ salt)
-
-
-def _splitmix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Output function of splitmix64 (Steele, Lea & Flood 2014), a bijection of 64-bit words.
-
-    https://doi.org/10.1145/2660193.2660195
-    """
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    salt = splitmix64_words(np.array([int(week) & 0xFFFFFFFFFFFFFFFF], np.uint64), _ONE)
+    words: NDArray[np.uint64] = splitmix64_words(customer_id ^ salt, _ONE)
+    return words
 
 
 def smallest(key: NDArray[Any], rank: NDArray[np.uint64], k: int) -> NDArray[np.int64]:

@@ -117,6 +117,10 @@ class ContactDiary:
         self._weeks[0] = -1
         self._weeks[0, contacted.rows] = contacted.channel
 
+    def forget(self, rows: NDArray[np.integer]) -> None:
+        """Others take the place of these customers."""
+        self._weeks[:, rows] = -1
+
     def within(
         self, rows: NDArray[np.integer], weeks: int, channel: str | None
     ) -> NDArray[np.integer]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from envs.constraints.fairness import uses
 from envs.constraints.names import EXPECTED, NATURE, Constraint
 from envs.constraints.parameters import ConstraintParameters, ContactCap
 
@@ -73,15 +74,18 @@ class Entry:
 
 def fairness_entry_row(figures: dict[str, Any], parameters: ConstraintParameters) -> dict[str, Any]:
     """The row of fairness from its figures (``FairnessBooks.figures``)."""
-    assert parameters.fairness is not None
-    limit = f"ratio at least {parameters.fairness.least_ratio:g}"
-    if parameters.fairness.largest_difference is not None:
-        limit += f", difference at most {parameters.fairness.largest_difference:g}"
-    entry = Entry("fairness", EXPECTED, "groups", limit, "runs", checked=1)
+    limits = parameters.fairness
+    assert limits is not None
+    words = f"ratio at least {limits.least_ratio:g}"
+    if limits.largest_difference is not None:
+        words += f", difference at most {limits.largest_difference:g}"
+    if limits.largest_value_difference is not None:
+        words += f", of value at most {limits.largest_value_difference / 100:g}"
+    entry = Entry("fairness", EXPECTED, "groups", words, "runs", checked=1)
     entry.breaches = 0 if figures["kept"] else 1
-    if figures["offer_rate_ratio"] is not None:
-        least = min(figures["offer_rate_ratio"], figures["value_ratio"])
-        entry.use((1 - least) / max(1 - parameters.fairness.least_ratio, 1e-9))
+    used = uses(limits, figures)
+    if used:
+        entry.use(max(used.values()))
     return entry.row() | {"figures": figures}
 
 

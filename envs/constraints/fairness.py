@@ -74,11 +74,7 @@ class FairnessBooks:
         if len(judged) < 2:
             return found
         found |= self._compared(judged)
-        found["kept"] = min(
-            found["offer_rate_ratio"], found["value_ratio"]
-        ) >= limits.least_ratio and found["offer_rate_difference"] <= _or_one(
-            limits.largest_difference
-        )
+        found["kept"] = all(use <= 1.0 for use in uses(limits, found).values())
         return found
 
     def _compared(self, judged: NDArray[np.integer]) -> dict[str, float]:
@@ -115,5 +111,25 @@ def _ratio(ratio: float) -> float:
     return 1.0 if np.isnan(ratio) else float(ratio)
 
 
-def _or_one(limit: float | None) -> float:
-    return 1.0 if limit is None else limit
+def uses(limits: Fairness, figures: dict[str, Any]) -> dict[str, float]:
+    """How much of each limit was used, by name, above 1 where it was not kept; empty where
+    fewer than two groups could be judged (``FairnessBooks.figures``).
+    """
+    if figures["offer_rate_ratio"] is None:
+        return {}
+    least = min(figures["offer_rate_ratio"], figures["value_ratio"])
+    found = {"least_ratio": _share(1.0 - least, 1.0 - limits.least_ratio)}
+    for name, of in (
+        ("largest_difference", "offer_rate_difference"),
+        ("largest_value_difference", "value_difference"),
+    ):
+        limit = getattr(limits, name)
+        if limit is not None:
+            found[name] = _share(figures[of], limit)
+    return found
+
+
+def _share(used: float, limit: float) -> float:
+    """Of a limit; a last digit is no breach."""
+    use = used / max(limit, 1e-9)
+    return min(use, 1.0) if used <= limit + 1e-12 else use

@@ -56,6 +56,7 @@ class ViolationLedger:
         self.table = table
         self.n = n
         self.weeks = self.reserved = self.settled = 0
+        self._gone = 0
         self.peak_reserved_share = 0.0
         self.committed: list[int] = []
         self.entries = entries_of(parameters, n)
@@ -173,7 +174,7 @@ class ViolationLedger:
         # In mode tail what is open may come to weigh more by itself: no offer did that.
         broken = reserved > weekly + slip
         if total is not None:
-            broken = broken or self.settled + reserved > total + slip
+            broken = broken or self.settled - self._gone + reserved > total + slip
         # Weeks of mode tail are counted where they settle.
         if budget.mode == "tail":
             self._count("offer_budget", broken and new > 0, 0)
@@ -206,6 +207,14 @@ class ViolationLedger:
             self.entries["offer_budget"].checked += 1
         else:
             self._count("offer_budget", spent > weekly, 0)
+
+    def replaced(self, rows: NDArray[np.integer], spent: int) -> None:
+        """Others have taken the place of these customers, who had settled ``spent`` minor units.
+
+        A total budget is then that of the customers who are there.
+        """
+        self._diary.forget(rows)
+        self._gone += spent
 
     # --------------------------------------------------------------------------- what is told
 

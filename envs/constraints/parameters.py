@@ -129,20 +129,33 @@ class PriceSpread:
 
 @dataclass(frozen=True)
 class Fairness:
-    """Expected. Between groups, given eligibility (an action was allowed), the offer rate and the
-    value offered have a ratio of at least ``least_ratio`` and, where given, a difference of at
-    most ``largest_difference`` (of rates). Groups with fewer than ``minimum`` eligible customers
-    are not judged.
+    """Expected. Between groups, given eligibility (an action was allowed).
+
+    Parameters
+    ----------
+    least_ratio
+        Least over greatest group, of offer rates and of values offered, at least this.
+    largest_difference
+        Of offer rates, greatest group less least, at most this; None = no limit.
+    largest_value_difference
+        The same of values offered, minor units per eligible customer-week.
+    minimum
+        Groups with fewer eligible customers are not judged.
     """
 
     least_ratio: float = 0.8
     largest_difference: float | None = None
+    largest_value_difference: float | None = None
     minimum: int = 100
 
     def __post_init__(self) -> None:
         check_range("fairness.least_ratio", self.least_ratio, 0.0, 1.0)
         if self.largest_difference is not None:
             check_range("fairness.largest_difference", self.largest_difference, 0.0, 1.0)
+        if self.largest_value_difference is not None:
+            check_range(
+                "fairness.largest_value_difference", self.largest_value_difference, 0.0, 1e9
+            )
         check_range("fairness.minimum", self.minimum, 1, 10**9)
 
 

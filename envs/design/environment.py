@@ -108,7 +108,8 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
     Info
         ``cost``: what offers settled per customer; ``costs``: ``offer_budget`` the same,
         ``reward_cost``, ``liability`` per customer, all in currency units; ``kpis`` by name, not
-        clipped; ``announced``: whether the action announced other terms; ``lift`` (paired only).
+        clipped; ``announced``: whether the action announced other terms; ``clamped``: levers that
+        went less far than asked, and why; ``lift`` (paired only).
 
     Arguments
         ``task`` (default: ``default_design_task()``: 2,000 customers, no offers), ``render_mode``
@@ -159,7 +160,8 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
         self._quarters = 0
         self._rows = []
         values = self._values(self._running)
-        return self._clipped(values), self._info(self._running, values, announced=False)
+        info = self._info(self._running, values, announced=False)
+        return self._clipped(values), info | {"clamped": {}}
 
     def step(
         self, action: ArrayLike
@@ -169,7 +171,7 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
         if running is None or self._quarters >= self.task.horizon:
             raise gym.error.ResetNeeded("call reset before the first step and after the last")
         now = running.design._replace(programme=running.notices.latest)
-        design = self.levers.move(action, now)
+        design, clamped = self.levers.move(action, now, running.standing)
         announced = not same_terms(design.programme, now.programme)
         running.announce(design)
         week, notices = running.market.week, running.notices
@@ -178,7 +180,7 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
         self._quarters += 1
         reward = quarter.profit / 100.0 / running.market.customers.n
         values = self._values(running)
-        info = self._info(running, values, announced)
+        info = self._info(running, values, announced) | {"clamped": clamped}
         if self._twin is not None:
             reward -= self._twin.live().profit / 100.0 / running.market.customers.n
             info["lift"] = reward

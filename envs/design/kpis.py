@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from agents.records import WEEKS_PER_QUARTER
 from envs.design.levers import Design, Levers
 from envs.features import Feature
+from sim.kept_terms import members, own_prices, own_thresholds, points_saved
 from sim.ledger import MICRO
 from sim.market import LoyaltyMarket
 from sim.notices import Notices
 from sim.programme import ProgrammeParameters
-from sim.redesign import close_to, members, own_prices, own_thresholds, points_saved
+from sim.redesign import close_to
 from sim.scenario import WEEKS_PER_YEAR
 
 QUARTERS_PER_YEAR = WEEKS_PER_YEAR // WEEKS_PER_QUARTER

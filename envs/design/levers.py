@@ -1,6 +1,7 @@
 """What a designer moves: from an action in [-1, 1] to the next design of a programme."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters
 
 _MOST_POINTS_PER_UNIT = 100.0  # times the multiplier, see ProgrammeParameters
+_TOO_MANY = (
+    f"more than {_MOST_POINTS_PER_UNIT:g} points per unit, with terms in force, announced or kept"
+)
 _LEAST_SHARE = 0.01  # of the budget, so that a kind can come back
 
 
@@ -60,6 +64,13 @@ class Lever(NamedTuple):
 
     name: str
     meaning: str
+
+
+class Move(NamedTuple):
+    """The design that an action leads to, and why a lever went less far than asked, by lever."""
+
+    design: Design
+    clamped: dict[str, str]
 
 
 class Levers:
@@ -120,16 +131,37 @@ class Levers:
                 raise ValueError(f"action {name}={value} must be a number from -1 to 1")
         return values
 
-    def move(self, action: ArrayLike, design: Design) -> Design:
-        """The design that the action asks for, starting from ``design``."""
+    def move(
+        self, action: ArrayLike, design: Design, standing: Sequence[ProgrammeParameters] = ()
+    ) -> Move:
+        """The design that the action asks for, starting from ``design``.
+
+        Parameters
+        ----------
+        standing
+            Terms in force, announced, and kept by members. While a change waits, and after it, they
+            have the better of old and new for each term, so rate × multiplier must be allowed
+            across them too.
+        """
         values = self.checked(action)
         values = np.where(np.abs(values) < self.parameters.dead_band, 0.0, values)
         by_name = dict(zip(self.names, values.tolist(), strict=True))
-        return Design(
-            self._programme(by_name, design.programme),
-            self._budget(by_name, design.weekly_budget),
-            self._split(by_name, design.split),
-        )
+        programme, clamped = self._programme(by_name, design.programme, standing)
+        budget = self._budget(by_name, design.weekly_budget)
+        return Move(Design(programme, budget, self._split(by_name, design.split)), clamped)
+
+    def dearest_points(
+        self, design: Design, standing: Sequence[ProgrammeParameters], decisions: int
+    ) -> list[float]:
+        """Full cost of a redeemed point at the lowest prices of ``standing`` and those that further
+        decisions, starting from ``design``, can lead to; minor units, after 0 to ``decisions``.
+        """
+        cheaper = np.array([-1.0 if name.startswith("price_") else 0.0 for name in self.names])
+        costs = [max(programme.point_cost for programme in (design.programme, *standing))]
+        for _ in range(decisions):
+            design = self.move(cheaper, design).design
+            costs.append(max(costs[-1], design.programme.point_cost))
+        return costs
 
     def _factor(self, value: float) -> float:
         return float((1.0 + self.parameters.step) ** value)
@@ -142,8 +174,11 @@ class Levers:
         return min(max(now * self._factor(value), start / reach), start * reach)
 
     def _programme(
-        self, by_name: dict[str, float], programme: ProgrammeParameters
-    ) -> ProgrammeParameters:
+        self,
+        by_name: dict[str, float],
+        programme: ProgrammeParameters,
+        standing: Sequence[ProgrammeParameters],
+    ) -> tuple[ProgrammeParameters, dict[str, str]]:
         start = self.start.programme
         tiers = [tier.name for tier in programme.tiers[1:]]
         values = [by_name[f"threshold_{name}"] for name in tiers]
@@ -151,15 +186,18 @@ class Levers:
         if any(values):
             first = [tier.threshold for tier in start.tiers]
             thresholds = [0.0, *self._gaps(values, thresholds, first, 0.0)]
-        multipliers = self._multipliers(
-            [by_name[f"multiplier_{name}"] for name in tiers], programme
-        )
-        rate = self._scaled(
+        asked = self._multipliers([by_name[f"multiplier_{name}"] for name in tiers], programme)
+        wish = self._scaled(
             by_name.get("earn_rate", 0.0), programme.points_per_unit, start.points_per_unit
         )
-        dearest = max(multipliers)
-        if dearest > 0:
-            rate = min(rate, _MOST_POINTS_PER_UNIT / dearest)
+        multipliers, rate = _within_bounds(asked, wish, programme, standing)
+        clamped = {
+            f"multiplier_{name}": _TOO_MANY
+            for name, most, found in zip(tiers, asked[1:], multipliers[1:], strict=True)
+            if found < most
+        }
+        if rate < wish:
+            clamped["earn_rate"] = _TOO_MANY
         moved_tiers = tuple(
             replace(tier, threshold=threshold, multiplier=multiplier)
             for tier, threshold, multiplier in zip(
@@ -178,7 +216,10 @@ class Levers:
             )
         if rate != programme.points_per_unit:
             rate = max(math.floor(rate * 1000 + 1e-6) / 1000, 0.001)
-        return replace(programme, tiers=moved_tiers, points_per_unit=rate, rewards=rewards)
+        moved_programme = replace(
+            programme, tiers=moved_tiers, points_per_unit=rate, rewards=rewards
+        )
+        return moved_programme, clamped
 
     def _gaps(
         self, values: list[float], now: list[float], start: list[float], base: float
@@ -214,6 +255,28 @@ class Levers:
             for share, value in zip(split, values, strict=True)
         ]
         return tuple(weight / sum(weights) for weight in weights)
+
+
+def _within_bounds(
+    multipliers: list[float],
+    rate: float,
+    programme: ProgrammeParameters,
+    standing: Sequence[ProgrammeParameters],
+) -> tuple[list[float], float]:
+    """Multipliers and points per unit that rise no further than is allowed beside all terms that
+    stand, ``programme`` among them, which fit one another.
+    """
+    standing = (programme, *standing)
+    rates = [terms.points_per_unit for terms in standing if terms.points_per_unit > 0]
+    most = min((math.floor(100 * _MOST_POINTS_PER_UNIT / one) / 100 for one in rates), default=100)
+    now = [tier.multiplier for tier in programme.tiers]
+    found = [
+        min(asked, max(most, present)) for asked, present in zip(multipliers, now, strict=True)
+    ]
+    dearest = max([*found, *(tier.multiplier for terms in standing for tier in terms.tiers)])
+    if dearest > 0:
+        rate = min(rate, max(_MOST_POINTS_PER_UNIT / dearest, programme.points_per_unit))
+    return found, rate
 
 
 def kinds_of(book: OfferBook) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from envs.allocation.several import Budget
 from envs.constraints.budgets import Rooms
 from envs.constraints.parameters import ConstraintParameters
 from envs.decision import DecisionContext, GovernedPolicy, NoOffers, Policy
+from envs.design.ledger import DesignLedger
 from sim.ledger import to_minor
 from sim.market import FirmView
 from sim.offers import ActionTable
@@ -63,6 +64,11 @@ class SplitBudget(GovernedPolicy):
         As for ``GovernedPolicy``.
     kinds
         Kinds of offer that share the budget.
+
+    Attributes
+    ----------
+    ledger
+        Watches the shares, if there is one.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class SplitBudget(GovernedPolicy):
         self.kinds = kinds
         self.limit = 0
         self.kind_limits: tuple[int, ...] = (0,) * len(kinds)
+        self.ledger: DesignLedger | None = None
 
     def set_budget(self, weekly_per_customer: float, split: tuple[float, ...]) -> None:
         """Weekly budget in currency units per customer, and the share of each kind."""
@@ -86,6 +93,14 @@ class SplitBudget(GovernedPolicy):
             of_kind = KINDS.index(name)
             shares.append(Budget(max(0, limit - int(open_[of_kind])), kind == of_kind))
         return super().rooms(view)._replace(shares=tuple(shares))
+
+    def decide(self, view: FirmView) -> NDArray[np.integer]:
+        """Actions of this week, shape (n,)."""
+        actions = super().decide(view)
+        if self.ledger is not None:
+            limits = dict(zip(self.kinds, self.kind_limits, strict=True))
+            self.ledger.decided(actions, view.account, view.table, self.limit, limits)
+        return actions
 
     def free_share(self, rooms: Rooms) -> float:
         """Free share of the budget, which the policy sees."""

@@ -10,10 +10,12 @@ from agents.records import WEEKS_PER_QUARTER, Customers
 from envs.constraints.parameters import ConstraintParameters
 from envs.decision import NoOffers, Policy
 from envs.design.kpis import Quarter
-from envs.design.levers import Design, kinds_of
+from envs.design.ledger import DesignLedger
+from envs.design.levers import Design, Levers, kinds_of
 from envs.design.offers import SplitBudget
 from sim.market import LoyaltyMarket
 from sim.notices import Notices
+from sim.programme import ProgrammeParameters
 from sim.world import World
 
 
@@ -32,6 +34,11 @@ class RunningProgramme:
         64-bit seed of the luck.
     design
         Budget and split at the start; its programme is the world's.
+    levers
+        How far later designs can move.
+    audited
+        A ledger with books of its own watches budget shares and goalposts, week by week, which
+        takes longer; ``ledger_rows`` has what it found. ``customers`` need OUTCOME rows.
     """
 
     def __init__(
@@ -42,15 +49,43 @@ class RunningProgramme:
         design: Design,
         policy: Policy,
         constraints: ConstraintParameters,
+        levers: Levers,
         improve_at_once: bool = True,
         network: Network | None = None,
+        audited: bool = False,
     ) -> None:
         self.design = design
+        self.levers = levers
+        self._superseded: tuple[tuple[int, ProgrammeParameters], ...] = ()
         self.notices = Notices(world.programme, constraints.goalposts, improve_at_once)
         self.offers = SplitBudget(policy, constraints, kinds_of(world.book), customers.n)
         self.offers.set_budget(design.weekly_budget, design.split)
         self.market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)
         self.quarter = Quarter()
+        self.ledger: DesignLedger | None = None
+        if audited:
+            self.ledger = DesignLedger(
+                constraints.goalposts, world.programme, self.market.week, self.offers.kinds
+            )
+            self.offers.ledger = self.ledger
+        self._commit_points()
+
+    @property
+    def standing(self) -> tuple[ProgrammeParameters, ...]:
+        """Terms in force, announced, and those that members may still keep."""
+        pending = (notice.programme for notice in self.notices.pending)
+        kept = (terms for until, terms in self._superseded if until > self.market.week)
+        return (self.notices.in_force, *pending, *kept)
+
+    def _commit_points(self) -> None:
+        """Reserve for offers of points, until the next decision, what a point can cost at most
+        while they are valid: further decisions may make rewards cheaper.
+        """
+        weeks = self.market.table.offers["weeks"].astype(np.int64)
+        decisions = (WEEKS_PER_QUARTER - 2 + weeks) // WEEKS_PER_QUARTER  # of one of the last week
+        announced = self.design._replace(programme=self.notices.latest)
+        costs = self.levers.dearest_points(announced, self.standing, int(decisions.max()))
+        self.market.commit_points(np.array(costs)[decisions])
 
     def announce(self, design: Design) -> None:
         """Announce terms; budget and split hold at once. ``design.programme`` says what then
@@ -59,6 +94,9 @@ class RunningProgramme:
         self.notices.announce(design.programme, self.market.week)
         self.design = design
         self.offers.set_budget(design.weekly_budget, design.split)
+        if self.ledger is not None:
+            self.ledger.announced(self.market.week, design.programme)
+        self._commit_points()
 
     def live(self) -> Quarter:
         """Live through a quarter; returns its sums.
@@ -70,14 +108,34 @@ class RunningProgramme:
         self._put_into_force()
         while market.week < end:
             weeks = [notice.week for notice in self.notices.pending]
-            market.advance(min([*weeks, end]) - market.week)
+            self._advance(min([*weeks, end]) - market.week)
             self._put_into_force()
         self.quarter = Quarter.of(market.datacollector.model_vars, WEEKS_PER_QUARTER)
         return self.quarter
 
+    def _advance(self, weeks: int) -> None:
+        if self.ledger is None:
+            self.market.advance(weeks)
+            return
+        for _ in range(weeks):
+            tier = self.market.customers.account["tier"].copy()
+            self.market.step()
+            self.ledger.lived(self.market, tier)
+
     def _put_into_force(self) -> None:
-        for programme in self.notices.due(self.market.week):
-            self.market.change_programme(programme, self.notices.goalposts)
+        market, goalposts = self.market, self.notices.goalposts
+        for programme in self.notices.due(market.week):
+            until = market.week + goalposts.grandfathering_weeks
+            kept = [one for one in self._superseded if one[0] > market.week]
+            self._superseded = (*kept, (until, market.world.programme))
+            if self.ledger is not None:
+                self.ledger.changing(market, programme)
+            market.change_programme(programme, goalposts)
+
+    def ledger_rows(self) -> list[dict[str, Any]]:
+        """What each constraint was used for: offers', then the design's own where audited."""
+        rows = [] if self.offers.audit is None else self.offers.audit.rows()
+        return rows + ([] if self.ledger is None else self.ledger.rows())
 
     @property
     def _decider(self) -> SplitBudget | None:
@@ -109,7 +167,7 @@ class RunningProgramme:
         market.actions = actions
         market.competitor.held = held
         market._revalued = revalued
-        market.table = table  # of the first programme: what an offer of points commits stays
+        market.table = table
         self.market = market
 
 

@@ -52,6 +52,9 @@ class DesignTask:
     paired
         Reward is the difference to a twin with the same customers and the same luck whose
         programme never changes: the exact effect of the redesign within the model.
+    audited
+        A ledger with books of its own watches budget shares and goalposts week by week
+        (``env.running.ledger_rows()``); slower. Needs a cohort with OUTCOME rows.
     """
 
     worlds: tuple[World, ...]
@@ -64,6 +67,7 @@ class DesignTask:
     horizon: int = HORIZON_QUARTERS
     warmup: int = WARMUP_QUARTERS
     paired: bool = False
+    audited: bool = False
 
     def __post_init__(self) -> None:
         if not self.worlds:
@@ -72,6 +76,8 @@ class DesignTask:
             raise ValueError("a world has no active programme: there is nothing to design")
         if self.cohort.n == 0 or np.any(self.cohort.state["week"] != 0):
             raise ValueError("cohort must have customers, all at week 0")
+        if self.audited and not self.cohort.keeps_outcome:
+            raise ValueError("audited=True needs a cohort with OUTCOME rows")
         check_range("weekly_budget", self.weekly_budget, 0.0, 1e4)
         check_range("horizon", self.horizon, 1, 200)
         check_range("warmup", self.warmup, 0, 40)
@@ -104,7 +110,9 @@ class DesignTask:
             self.start_of(at),
             policy_named(self.policy),
             self.constraints,
+            self.levers_of(at),
             self.improve_at_once,
+            audited=self.audited,
         )
 
     def warmed(self, at: int) -> tuple[Customers, Quarter]:

@@ -6,85 +6,39 @@ constraint's code disabled must find some, or finding none would mean nothing.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from agents.records import CHANNELS, Customers
+from agents.records import Customers
 from agents.rng import derive_seed
 from envs.constraints.ledger import ViolationLedger
-from envs.constraints.names import EVERY_CONSTRAINT, Constraint, all_but
-from envs.constraints.parameters import (
-    ConstraintParameters,
-    ContactCap,
-    DiscountExposure,
-    LiabilityAlarm,
-    OfferBudget,
-    PriceSpread,
-)
+from envs.constraints.names import EVERY_CONSTRAINT, all_but
+from envs.constraints.parameters import ConstraintParameters
 from envs.decision import GovernedPolicy
 from experiments.bench.adversaries import ADVERSARIES
+from experiments.bench.attacked import SEED, cohort, force_worst_case, limits, mutants
+from experiments.bench.environment_attacks import MODES, attacks, environment_mutations
 from experiments.bench.machine import describe
-from experiments.config import compose_simulate, load_option, options
-from experiments.worlds import build_world, draw_customers, population_of
+from experiments.config import options
 from sim.market import LoyaltyMarket
 from sim.world import World
-
-_SEED = 0
-_CLOSED, _OPTED_OUT = 0.02, 0.03  # shares of a cohort, so that these rules have whom to protect
 
 
 @dataclass(frozen=True)
 class Size:
-    """Customers and weeks of one run, and of one mutation."""
+    """Customers and weeks of one run in a market, of one in the environment, of one mutation."""
 
-    customers: int = 8192
+    customers: int = 4096
     weeks: int = 21
+    rows: int = 1024
+    row_weeks: int = 28
     mutant_customers: int = 2048
     mutant_weeks: int = 10
 
 
-QUICK = Size(customers=1024, weeks=8, mutant_customers=768, mutant_weeks=8)
-
-
-def limits() -> dict[str, ConstraintParameters]:
-    """Limits that are attacked: default and strict, and one where discounts are what is short."""
-    strict = load_option("constraints", "strict")
-    short = replace(
-        strict,
-        name="few_discounts",
-        offer_budget=OfferBudget(500.0),
-        discount_exposure=DiscountExposure(0.0002),
-        price_spread=PriceSpread(0.30),
-    )
-    return {"default": load_option("constraints", "default"), "strict": strict, short.name: short}
-
-
-def cohort(name: str, n: int) -> tuple[World, Customers]:
-    """A world of conf/world, and customers of whom some have left and some have opted out."""
-    config = compose_simulate([f"world={name}", f"customers={n}"])
-    if "drinks" in config.world.categories:
-        config = replace(config, offers=load_option("offers", "categories"))
-    posterior = population_of(config)
-    customers = draw_customers(config, posterior, "population", n)
-    luck = np.random.default_rng(_SEED).random((n, 2))
-    customers.account["closed"][luck[:, 0] < _CLOSED] = 1
-    leavers = luck[:, 1] < _OPTED_OUT
-    customers.account["consent"][leavers] = 0
-    customers.profile["opted_out"][leavers] = (1 << len(CHANNELS)) - 1
-    return build_world(config, posterior, config.response.name), customers
-
-
-def force_worst_case(customers: Customers) -> None:
-    """Everybody opens, means to redeem, comes often and fills large baskets: offers cost their
-    cap.
-    """
-    traits = customers.traits
-    traits["openness"] = 1.0
-    traits["redemption"] = 50.0
-    traits["log_rate"] = 2.0
-    traits["spend_mean"] = 50_000.0
+QUICK = Size(512, 8, 128, 20, 768, 8)
 
 
 def attack(
@@ -96,9 +50,9 @@ def attack(
     enforced: int = EVERY_CONSTRAINT,
 ) -> tuple[ViolationLedger, LoyaltyMarket]:
     """One adversary in one market; the ledger and the market when it is over."""
-    policy = ADVERSARIES[adversary](world.table, _SEED)
+    policy = ADVERSARIES[adversary](world.table, SEED)
     governed = GovernedPolicy(policy, constraints, customers.n, enforced)
-    key = derive_seed(_SEED, "evaluate")
+    key = derive_seed(SEED, "evaluate")
     market = LoyaltyMarket(world, customers, key, decider=governed)
     for _ in range(weeks):
         market.step()
@@ -110,55 +64,84 @@ def attack(
     return governed.audit, market
 
 
+class _Tally:
+    """Sums over runs of one path: decisions, use, violations by constraint."""
+
+    def __init__(self) -> None:
+        self.decisions = self.settled = self.released = 0
+        self.budget_use = 0.0
+        self.broken: dict[str, int] = {}
+        self.peak: dict[str, float] = {}
+        self.bound: dict[str, int] = {}
+
+    def add(self, ledger: ViolationLedger, settled: int, released: int) -> None:
+        self.decisions += ledger.n * ledger.weeks
+        self.settled += settled
+        self.released += released
+        self.budget_use = max(self.budget_use, ledger.peak_reserved_share)
+        for entry in ledger.entries.values():
+            self.broken[entry.name] = self.broken.get(entry.name, 0) + entry.violations
+            self.peak[entry.name] = max(self.peak.get(entry.name, 0.0), entry.peak or 0.0)
+            self.bound[entry.name] = self.bound.get(entry.name, 0) + entry.bound
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "decisions": self.decisions,
+            "violations": sum(self.broken.values()),
+            "max_budget_use": self.budget_use,
+            "settled_share": self.settled / max(self.settled + self.released, 1),
+            "violations_by_constraint": self.broken,
+            "peak_use": {name: use for name, use in self.peak.items() if use > 0},
+        }
+
+
 def bench_constraints(
     size: Size | None = None, tell: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Attack every world with every adversary under each set of limits, then the mutations.
+    """Attack every world with every adversary under each set of limits, in markets and in the
+    customer environment, then the mutations.
 
     Returns
     -------
     dict
-        ``decisions``, ``violations``, ``max_budget_use`` (largest reserved share of the weekly
-        limit), ``settled_share`` of what offers could cost, ``mutations`` by constraint.
+        Over both paths ``decisions``, ``violations``, ``max_budget_use`` (largest reserved share
+        of the weekly limit), ``settled_share`` of what offers could cost; the same of each in
+        ``market`` and ``environment``; ``mutations`` by constraint, ``environment_mutations``.
     """
     size = size or Size()
     begun = time.perf_counter()
-    decisions = settled = released = 0
-    broken: dict[str, int] = {}
-    peak: dict[str, float] = {}
-    bound: dict[str, int] = {}
-    budget_use = 0.0
-    attacked_limits = limits()
+    both, markets, environments = _Tally(), _Tally(), _Tally()
+
+    def note(what: str, path: _Tally, ledger: ViolationLedger, settled: int, released: int) -> None:
+        for tally in (both, path):
+            tally.add(ledger, settled, released)
+        if tell is not None:
+            tell(f"{what}: {ledger.total_violations} violations")
+
     for name in options("world"):
         world, fresh = cohort(name, size.customers)
         force_worst_case(fresh)
-        for kind, constraints in attacked_limits.items():
+        for kind, constraints in limits().items():
             for adversary in ADVERSARIES:
                 customers = fresh.take(np.arange(fresh.n))
                 ledger, market = attack(world, customers, adversary, constraints, size.weeks)
-                decisions += fresh.n * size.weeks
-                settled += market.ledger.settled
-                released += market.ledger.released
-                budget_use = max(budget_use, ledger.peak_reserved_share)
-                for entry in ledger.entries.values():
-                    broken[entry.name] = broken.get(entry.name, 0) + entry.violations
-                    peak[entry.name] = max(peak.get(entry.name, 0.0), entry.peak or 0.0)
-                    bound[entry.name] = bound.get(entry.name, 0) + entry.bound
-                if tell is not None:
-                    tell(f"{name}, {kind}, {adversary}: {ledger.total_violations} violations")
+                books = market.ledger
+                what = f"market: {name}, {kind}, {adversary}"
+                note(what, markets, ledger, books.settled, books.released)
+    for what, watched in attacks(size.rows, size.row_weeks):
+        note(what, environments, watched.ledger, watched.settled, watched.released)
     attacked = time.perf_counter() - begun
     return {
-        "decisions": decisions,
-        "violations": sum(broken.values()),
-        "max_budget_use": budget_use,
-        "settled_share": settled / max(settled + released, 1),
-        "violations_by_constraint": broken,
-        "peak_use": {name: use for name, use in peak.items() if use > 0},
-        "bound": bound,
+        **both.row(),
+        "bound": both.bound,
+        "market": markets.row(),
+        "environment": environments.row(),
         "worlds": list(options("world")),
         "policies": list(ADVERSARIES),
-        "limits": list(attacked_limits),
+        "limits": list(limits()),
+        "autoreset_modes": [mode.value for mode in MODES],
         "mutations": mutations(size),
+        "environment_mutations": environment_mutations(size.mutant_customers, size.mutant_weeks),
         "seconds": round(attacked, 1),
         "seconds_in_all": round(time.perf_counter() - begun, 1),
         "machine": describe(),
@@ -168,7 +151,7 @@ def bench_constraints(
 def mutations(size: Size) -> dict[str, int]:
     """Violations found when one constraint's code is disabled, by constraint; each above 0."""
     found = {}
-    for constraint, constraints in _mutants().items():
+    for constraint, constraints in mutants().items():
         world, customers = cohort("grocery", size.mutant_customers)
         ledger, _ = attack(
             world, customers, "random", constraints, size.mutant_weeks, all_but(constraint)
@@ -178,37 +161,31 @@ def mutations(size: Size) -> dict[str, int]:
     return found
 
 
-def _mutants() -> dict[Constraint, ConstraintParameters]:
-    """Limits under which a missing constraint shows: no other one stands in for it."""
-    found = dict.fromkeys((code for code in Constraint if code), ConstraintParameters())
-    return found | {
-        Constraint.CONTACT_CAP: ConstraintParameters(contact_cap=ContactCap(1, 4)),
-        Constraint.QUIET_WEEKS: ConstraintParameters(quiet_weeks=4),
-        Constraint.PRICE_SPREAD: ConstraintParameters(price_spread=PriceSpread(0.1)),
-        Constraint.LIABILITY_ALARM: ConstraintParameters(
-            liability_alarm=LiabilityAlarm(0.0, stops_bonus_points=True)
-        ),
-        Constraint.OFFER_BUDGET: ConstraintParameters(OfferBudget(10.0)),
-        Constraint.DISCOUNT_EXPOSURE: ConstraintParameters(
-            discount_exposure=DiscountExposure(0.001)
-        ),
-    }
-
-
 def table(result: dict[str, Any]) -> str:
     """What a person reads."""
-    lines = [
-        f"{result['decisions']:,} decisions, {result['violations']:,} violations, "
-        f"largest use of the offer budget {result['max_budget_use']:.3f}, "
-        f"{result['settled_share']:.1%} of what was committed settled; {result['seconds']:.0f} s",
+    lines = []
+    for what, part in (
+        ("in all", result),
+        ("markets", result["market"]),
+        ("environment", result["environment"]),
+    ):
+        lines.append(
+            f"{what}: {part['decisions']:,} decisions, {part['violations']:,} violations, "
+            f"largest use of the offer budget {part['max_budget_use']:.3f}, "
+            f"{part['settled_share']:.1%} of what was committed settled"
+        )
+    lines += [
+        f"{result['seconds']:.0f} s",
         "",
-        f"{'constraint':<20}{'violations':>11}{'peak use':>10}{'bound':>12}{'if disabled':>13}",
+        f"{'constraint':<20}{'violations':>11}{'peak use':>10}{'bound':>12}{'if disabled':>13}"
+        f"{'environment':>13}",
     ]
     for name, violations in result["violations_by_constraint"].items():
         use = result["peak_use"].get(name)
-        mutant = result["mutations"].get(name)
+        mutants = [result[key].get(name) for key in ("mutations", "environment_mutations")]
         lines.append(
             f"{name:<20}{violations:>11,}{'–' if use is None else f'{use:.3f}':>10}"
-            f"{result['bound'][name]:>12,}{'–' if mutant is None else f'{mutant:,}':>13}"
+            f"{result['bound'][name]:>12,}"
+            + "".join(f"{'–' if found is None else f'{found:,}':>13}" for found in mutants)
         )
     return "\n".join(lines)

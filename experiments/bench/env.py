@@ -110,16 +110,18 @@ def _steps_per_s(task: OfferTask, customers: int, size: EnvSize) -> Spread:
 
 
 def _ppo_steps_per_s(task: OfferTask, size: EnvSize, tick: Any) -> Spread:
-    from policies.ppo.training import PpoParameters, train_maskable_ppo
+    from policies.ppo.training import PpoParameters, learn_ppo
+    from policies.training_run import TrainingRun
 
     task = replace(task, paired=True)
     settings = PpoParameters(total_steps=size.ppo_steps)
-    train_maskable_ppo(task, replace(settings, total_steps=1), 0)  # one update, not timed
+    learn_ppo(task, replace(settings, total_steps=1), 0, TrainingRun())  # one update, not timed
     found = []
     for at in range(size.repetitions):
         begun = time.perf_counter()
-        training = train_maskable_ppo(task, settings, at)
-        found.append(training.model.num_timesteps / (time.perf_counter() - begun))
+        run = TrainingRun()
+        learn_ppo(task, settings, at, run)
+        found.append(run.history[-1]["step"] / (time.perf_counter() - begun))
         tick()
     return Spread.of(found)
 

@@ -43,8 +43,8 @@ def _head(summary: Summary) -> str:
 
 Made by `loyaltylab bench policies --write docs/benchmark.md`; the protocol is frozen in
 [benchmark-protocol.md](benchmark-protocol.md) (version {summary["protocol_version"]}, digest
-`{summary["protocol_digest"]}`). Values are incremental margin as a share of the margin without offers,
-paired on the same customers and luck. Intervals are 95 %.
+`{summary["protocol_digest"]}`). Values are incremental margin as a share of the margin without
+offers, paired on the same customers and luck. Intervals are 95 %.
 {quick}{unfinished}"""
 
 

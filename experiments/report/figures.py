@@ -37,6 +37,8 @@ _LINES = {  # colour, dash, width
     "blanket": (_VERMILLION, "dash", 2),
     "rfm_rules": (_PURPLE, "longdash", 2),
     "triggers": (_GREEN, "longdashdot", 2),
+    "clv_greedy": (_ORANGE, "longdash", 2),
+    "churn_clv": (_PURPLE, "dashdot", 2),
     "maskable_ppo": (BLUE, "solid", 3),
 }
 _MARKS: dict[Standing, tuple[str, str]] = {  # colour, symbol
@@ -271,7 +273,7 @@ def training(history: object, key: str, unit: str, scale: float = 1.0) -> Figure
     found = [
         (steps, scale * value)
         for row in rows({"history": history}, "history")
-        if (steps := number_or_none(row.get("steps"))) is not None
+        if (steps := number_or_none(row.get("step"))) is not None
         and (value := number_or_none(row.get(key))) is not None
     ]
     if not found:

@@ -18,6 +18,11 @@ _POLICIES = {
     "blanket": "Blanket",
     "rfm_rules": "RFM rules",
     "triggers": "Triggers",
+    "clv_greedy": "CLV first",
+    "churn_clv": "Value at risk first",
+    "uplift": "Uplift",
+    "lin_ucb": "LinUCB",
+    "lin_ts": "LinTS",
     "maskable_ppo": "MaskablePPO",
 }
 _STATISTICS = {

@@ -90,7 +90,7 @@ def designed(preset: ProgrammeParameters, moves: Mapping[str, float]) -> Program
     if unknown:
         raise ValueError(f"{preset.name} has no lever {sorted(unknown)}: {list(levers.names)}")
     action = np.array([moves.get(name, 0.0) for name in levers.names])
-    return levers.move(action, levers.start).programme
+    return levers.move(action, levers.start).design.programme
 
 
 def levers_of(preset: ProgrammeParameters) -> Levers:

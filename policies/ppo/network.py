@@ -13,22 +13,29 @@ from torch import nn
 
 from envs.features import CENTRE, N_FEATURES, SCALE
 from policies.network import scaled
+from policies.ppo.price import UNIT
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 _FORBIDDEN = -1e8  # log odds of a masked action, as in sb3-contrib
 
 
 class ScaledFeatures(BaseFeaturesExtractor):
-    """Centre, scale and clip the features of ``envs.features.FEATURES``."""
+    """Centre, scale and clip the features of ``envs.features.FEATURES``.
+
+    A further column is a price of the budget, told on a log scale.
+    """
 
     def __init__(self, observation_space: gym.Space[Any]) -> None:
-        super().__init__(observation_space, N_FEATURES)
+        assert observation_space.shape is not None
+        super().__init__(observation_space, observation_space.shape[0])
         self.register_buffer("centre", torch.tensor(CENTRE))
         self.register_buffer("scale", torch.tensor(SCALE))
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """Scaled features, shape (n, N_FEATURES)."""
-        return scaled(observations, self.get_buffer("centre"), self.get_buffer("scale"))
+        """Scaled features, shape (n, N_FEATURES) or one column more."""
+        features, price = observations[:, :N_FEATURES], observations[:, N_FEATURES:]
+        known = scaled(features, self.get_buffer("centre"), self.get_buffer("scale"))
+        return torch.cat([known, torch.log1p(price / UNIT) / 2.0 - 1.0], dim=1)
 
 
 class MaskedActorCritic(MaskableActorCriticPolicy):

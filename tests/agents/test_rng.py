@@ -24,6 +24,8 @@ from agents.rng import (
     normal,
     philox,
     poisson,
+    splitmix64,
+    splitmix64_words,
     uniform,
     unit_gamma,
     unit_lognormal,
@@ -205,3 +207,13 @@ def test_seeds_differ_by_role_and_by_seed() -> None:
 def test_an_unknown_role_is_refused_with_the_choices() -> None:
     with pytest.raises(ValueError, match=r"role='test'.*population, world, plan"):
         derive_seed(0, "test")
+
+
+def test_splitmix64_has_the_published_sequence_for_words_and_for_arrays():
+    """First words of Vigna's splitmix64.c from seed 0."""
+    published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    key = np.uint64(0)
+    numbers = np.arange(1, 4, dtype=np.uint64)
+    assert [int(splitmix64(key, number)) for number in numbers] == published
+    assert splitmix64_words(key, numbers).tolist() == published
+    assert splitmix64_words(numbers * 0, np.uint64(1)).tolist() == published[:1] * 3

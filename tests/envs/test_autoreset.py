@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from envs.offers import OfferEnv, OfferVectorEnv
+from envs.offers import OfferVectorEnv
+from envs.single_offer import OfferEnv
 
 N = 12
 

@@ -10,8 +10,9 @@ from gymnasium.vector import AutoresetMode
 import envs
 from envs.constraints.parameters import ConstraintParameters, ContactCap, OfferBudget
 from envs.features import HIGH, LOW
-from envs.offers import OfferEnv, OfferVectorEnv
+from envs.offers import OfferVectorEnv
 from envs.sb3 import OfferVecEnv
+from envs.single_offer import OfferEnv
 
 ID = "loyaltylab/Offers-v0"
 
@@ -214,7 +215,7 @@ def test_a_paired_episode_ends_early_only_when_both_have_closed(task, world):
     for _ in range(task.horizon - 1):
         _, _, terminated, _, info = env.step(random_allowed(info["action_mask"], rng))
         closed = env.customers.account["closed"] > 0
-        twin = env._twins.account["closed"] > 0
+        twin = env.episodes.twins.account["closed"] > 0
         np.testing.assert_array_equal(terminated, closed & twin)
         only_treated += int((closed & ~twin).sum())
     assert only_treated > 0

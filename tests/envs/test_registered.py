@@ -103,20 +103,6 @@ def test_ten_thousand_episodes_hold_no_nan_and_stay_in_the_space(name):
         assert steps < 10_000
 
 
-@pytest.mark.parametrize("name", sorted(set(IDS) - set(NATIVE)))
-def test_many_episodes_of_a_single_environment_stay_in_the_space(name):
-    env = gym.make(name).unwrapped
-    env.action_space.seed(0)
-    for episode in range(50):
-        observation, info = env.reset(seed=0 if episode == 0 else None)
-        ended = False
-        while not ended:
-            observation, reward, terminated, truncated, info = env.step(allowed(env, info))
-            ended = terminated or truncated
-            assert env.observation_space.contains(observation)
-            assert np.isfinite(reward)
-
-
 def test_the_table_of_the_docstring_is_the_feature_table():
     document = inspect.getdoc(OfferVectorEnv)
     rows = re.findall(r"^ *(\d+)  (\w+) +(\S+) +(\S+) +(\S+)  (.+)$", document, flags=re.MULTILINE)

@@ -23,9 +23,9 @@ def lived(env, customers, actions):
     """The cohort after a week, by ``Engine``, world by world."""
     after = customers._replace(outcome=np.zeros(customers.n, OUTCOME)).take(slice(None))
     for at, world in enumerate(env.task.worlds):
-        rows = np.flatnonzero(env._world == at)
+        rows = np.flatnonzero(env.episodes.world == at)
         part = after.take(rows)
-        Engine(part, world.rules(), env._key).advance(actions[rows])
+        Engine(part, world.rules(), env.episodes.key).advance(actions[rows])
         after.put(rows, part)
     return after
 
@@ -44,20 +44,22 @@ def slow_step(env, actions):
     reward = money(own)
     closed = own.account["closed"] > 0
     if env.task.paired:
-        twins = lived(env, env._twins._replace(traits=env.customers.traits), np.zeros_like(actions))
+        twins = lived(
+            env, env.episodes.twins._replace(traits=env.customers.traits), np.zeros_like(actions)
+        )
         reward = reward - money(twins)
         closed &= twins.account["closed"] > 0
     weeks = own.state["week"].astype(np.int64)
-    late = weeks - env._first_week[env._world] >= env.task.horizon
+    late = weeks - env.episodes.first_week[env.episodes.world] >= env.task.horizon
     budget = env.task.constraints.offer_budget
     held = int(own.account["commitment"].sum(dtype=np.int64))
-    settled = int(env._settled.sum() + own.outcome["settled"].sum())
+    settled = int(env.episodes.settled.sum() + own.outcome["settled"].sum())
     limit = budget.reservable(own.n, settled)
     left = budget.free_share(own.n, None if limit is None else max(0, limit - held))
     observation = np.empty((own.n, env.single_observation_space.shape[0]), np.float32)
     residual = np.zeros(own.n)
     for at, world in enumerate(env.task.worlds):
-        rows, rules = np.flatnonzero(env._world == at), world.rules()
+        rows, rules = np.flatnonzero(env.episodes.world == at), world.rules()
         observation[rows] = observe(
             own.profile[rows], weeks[rows], rules, left, env._shared._refused
         )

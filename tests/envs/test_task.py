@@ -15,10 +15,10 @@ from sim.offers import OfferBook
 
 def worlds_of(env, seed, episodes=4):
     env.reset(seed=seed)
-    seen = [env._world.copy()]
+    seen = [env.episodes.world.copy()]
     for _ in range(episodes * env.task.horizon):
         env.step(np.zeros(env.num_envs, int))
-    seen.append(env._world.copy())
+    seen.append(env.episodes.world.copy())
     return np.stack(seen)
 
 
@@ -37,7 +37,7 @@ def test_an_episode_starts_from_the_pool_of_its_world_and_lives_by_its_rules(var
     env = OfferVectorEnv(120, varied, "SameStep")
     env.reset(seed=0)
     for at, pool in enumerate(varied.pools):
-        rows = env._world == at
+        rows = env.episodes.world == at
         assert rows.any()
         assert set(env.customers.traits["id"][rows]) <= set(pool.traits["id"][starts(pool)])
         assert (env.customers.state["week"][rows] == pool.state["week"][0]).all()
@@ -61,9 +61,9 @@ def test_evaluation_fixes_the_world_by_option_or_by_task(varied):
     env.reset(seed=0, options={"world": 2})
     for _ in range(3 * varied.horizon):
         env.step(np.zeros(50, int))
-        assert (env._world == 2).all()
+        assert (env.episodes.world == 2).all()
     env.reset(seed=0)
-    assert len(set(env._world)) == 3
+    assert len(set(env.episodes.world)) == 3
     alone = varied.in_world(1)
     assert alone.worlds == varied.worlds[1:2]
     assert alone.pools == (varied.pools[1],)
@@ -76,7 +76,7 @@ def test_a_shared_pool_serves_every_world(short, world):
     task = dataclasses.replace(short, worlds=(world, louder))
     env = OfferVectorEnv(60, task, "SameStep")
     env.reset(seed=0)
-    assert set(env._world) == {0, 1}
+    assert set(env.episodes.world) == {0, 1}
 
 
 def test_worlds_that_a_firm_could_tell_apart_are_refused(short, world):

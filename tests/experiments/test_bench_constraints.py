@@ -4,7 +4,8 @@ import pytest
 
 from envs.constraints.names import Constraint
 from experiments.bench.adversaries import ADVERSARIES
-from experiments.bench.constraints import Size, attack, cohort, force_worst_case, limits, mutations
+from experiments.bench.attacked import cohort, force_worst_case, limits
+from experiments.bench.constraints import Size, attack, mutations
 
 SMALL = Size(customers=300, weeks=6, mutant_customers=600, mutant_weeks=8)
 

@@ -14,8 +14,11 @@ from experiments.config import (
     compose_demo,
     compose_design,
     compose_mapping,
+    compose_recommend,
     compose_sensitivity,
     compose_simulate,
+    compose_train,
+    compose_tune,
     groups,
     load_option,
     options,
@@ -31,8 +34,11 @@ COMPOSE = {
     "calibrate": compose_calibrate,
     "demo": compose_demo,
     "design": compose_design,
+    "recommend": compose_recommend,
     "simulate": compose_simulate,
     "sensitivity": compose_sensitivity,
+    "train": compose_train,
+    "tune": compose_tune,
 }
 
 

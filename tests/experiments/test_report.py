@@ -156,7 +156,7 @@ def sample_summary() -> dict[str, Any]:
             "responses": ["literature"],
             "history": [
                 {
-                    "steps": 32768 * (1 + at),
+                    "step": 32768 * (1 + at),
                     "reward_per_week": 6.5 + 0.2 * (1 - math.exp(-at / 8)) + 0.01 * (at % 3),
                     "contact_share": 0.42 * math.exp(-at / 9) + 0.11,
                 }

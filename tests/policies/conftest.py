@@ -1,6 +1,7 @@
 """A world in which one offer pays and another loses, one in which none does, and their tasks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,3 +69,26 @@ def clear_task(clear_world: World, members: Callable[..., Customers]) -> OfferTa
 @pytest.fixture(scope="session")
 def dull_task(dull_world: World, members: Callable[..., Customers]) -> OfferTask:
     return OfferTask((dull_world,), members(dull_world, 300), ConstraintParameters(), horizon=8)
+
+
+@pytest.fixture(scope="session")
+def null_world(dull_world: World) -> World:
+    """Nothing that the firm does changes what customers do, and every contact costs a little."""
+    return dull_world._replace(book=replace(dull_world.book, contact_cost={"email": 0.01}))
+
+
+@pytest.fixture(scope="session")
+def clear_pool(clear_world: World, members: Callable[..., Customers]) -> Customers:
+    return members(clear_world, 500)
+
+
+@pytest.fixture(scope="session")
+def paired_task(clear_world: World, clear_pool: Customers) -> OfferTask:
+    """One offer pays; rewards are paired."""
+    return OfferTask((clear_world,), clear_pool, ConstraintParameters(), horizon=12, paired=True)
+
+
+@pytest.fixture(scope="session")
+def null_task(null_world: World, clear_pool: Customers) -> OfferTask:
+    """Nothing pays; rewards are paired."""
+    return OfferTask((null_world,), clear_pool, ConstraintParameters(), horizon=12, paired=True)

@@ -10,10 +10,11 @@ import pytest
 
 from agents.rng import derive_seed
 from sim.goalposts import Goalposts
+from sim.kept_terms import own_prices, own_thresholds
 from sim.market import LoyaltyMarket
 from sim.notices import Notices
 from sim.programme import ProgrammeParameters, Reward, Tier
-from sim.redesign import change_rules, check_change, own_prices, own_thresholds
+from sim.redesign import change_rules, check_change
 
 QUARTER = 13
 PROGRAMME = ProgrammeParameters(
@@ -378,6 +379,50 @@ def test_the_books_balance_through_changes_and_revaluations(market) -> None:
     untouched = market()
     untouched.step()
     assert own.world.programme != untouched.world.programme
+
+
+def test_a_price_rise_releases_nothing_owed_to_those_who_keep_the_old_price(market) -> None:
+    own = market()
+    raised = replace(
+        own.world.programme,
+        rewards=tuple(
+            replace(reward, points_price=reward.points_price * 2)
+            for reward in own.world.programme.rewards
+        ),
+    )
+    old, cheapest = own.world.programme.liability_per_point, own.world.programme.rewards[0]
+    own.change_programme(raised)
+    new = own.world.programme.liability_per_point
+    account, profile = own.customers.account, own.customers.profile
+    points = profile["points"].astype(np.int64) + account["pending"].sum(axis=1, dtype=np.int64)
+    published = int((points * new).sum())
+    keeping = account["kept"] > 0
+    assert 20 < keeping.sum() < own.customers.n - 20
+    # Nobody is owed more than before, and who is close to the cheapest reward no less for it.
+    owed = own.ledger.liability
+    assert published < owed <= int((points * old).sum())
+    close = keeping & (points >= 0.8 * cheapest.points_price)
+    least = (np.minimum(points, cheapest.points_price)[close] * (old - new)).sum()
+    assert owed - published >= least - close.sum()
+    assert own.ledger.imbalances(own.customers) == {}
+
+
+def test_what_is_owed_for_kept_prices_ends_with_them_and_steps_agree_with_advance(market) -> None:
+    one, other = market(), market()
+    for own in (one, other):
+        own.change_programme(harder(own, 2.0))
+    assert one.ledger.kept_liability > 0
+    owed = []
+    for _ in range(52):
+        one.step()
+        owed.append(one.ledger.kept_liability)
+        assert one.ledger.imbalances(one.customers) == {}
+    assert owed[0] > owed[25] > 0
+    assert owed[-1] == 0
+    other.advance(52)
+    assert other.ledger == one.ledger
+    frames = [own.datacollector.get_model_vars_dataframe() for own in (one, other)]
+    assert (frames[0]["liability_change"] == frames[1]["liability_change"]).all()
 
 
 def test_mesa_and_engine_agree_after_a_change(market) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from agents.records import ACCOUNT, PROFILE
 from agents.rng import derive_seed
+from envs.constraints.entries import fairness_entry_row
 from envs.constraints.fairness import FairnessBooks
 from envs.constraints.ledger import ViolationLedger
 from envs.constraints.names import Constraint
@@ -177,6 +178,26 @@ def test_fairness_has_the_ratios_that_can_be_worked_out_by_hand():
     assert found["kept"]
     assert not books.figures(Fairness(least_ratio=0.51, minimum=100))["kept"]
     assert not books.figures(Fairness(0.5, largest_difference=0.19, minimum=100))["kept"]
+    assert books.figures(Fairness(0.5, largest_difference=0.2, minimum=100))["kept"]
+    assert not books.figures(Fairness(0.5, largest_value_difference=19.9, minimum=100))["kept"]
+    assert books.figures(Fairness(0.5, largest_value_difference=20, minimum=100))["kept"]
+
+
+def test_a_difference_of_value_counts_for_groups_that_are_large_enough_and_shows_its_use():
+    books = FairnessBooks(300)
+    group = np.repeat([0, 1, 2], [140, 140, 20])
+    everyone = np.ones(300, bool)
+    books.add(group, everyone, everyone, np.array([100, 90, 900])[group])
+    limits = Fairness(0.5, largest_value_difference=8, minimum=100)
+    found = books.figures(limits)
+    assert found["value_difference"] == pytest.approx(10)
+    assert not found["kept"]
+    row = fairness_entry_row(found, ConstraintParameters(fairness=limits))
+    assert row["breaches"] == 1
+    assert row["use_peak"] == pytest.approx(1.25)
+    assert row["slack"] == pytest.approx(-0.25)
+    assert "of value at most 0.08" in row["limit"]
+    assert books.figures(Fairness(0.5, None, 10.0))["kept"]
 
 
 def test_small_groups_are_not_judged():

@@ -11,9 +11,8 @@ from envs.decision import DecisionContext, GovernedPolicy
 from envs.features import observe
 from envs.task import OfferTask
 from policies.heuristics import NoOffers
-from policies.network import TorchPolicy
-from policies.ppo.network import ActionScores
-from policies.ppo.training import PpoParameters, train_maskable_ppo
+from policies.ppo.training import PpoParameters, learn_ppo
+from policies.training_run import TrainingRun
 from policies.values import learn_values
 from sim.counterfactual import branch_values, paired_run
 from sim.engine import Engine
@@ -61,17 +60,18 @@ def pool(clear_world, population):
 @pytest.fixture(scope="module")
 def trained(clear_world, pool):
     task = OfferTask((clear_world,), pool, ConstraintParameters(), horizon=12, paired=True)
-    return train_maskable_ppo(task, SETTINGS, seed=0)
+    run = TrainingRun()
+    return learn_ppo(task, SETTINGS, 0, run), run.history
 
 
 def test_ppo_finds_the_offer_that_pays(trained, clear_world, pool):
     observation = observe(pool.profile, 10, clear_world.rules())
     context = DecisionContext(10, pool.traits["id"], clear_world.table)
-    policy = TorchPolicy("ppo", ActionScores(trained.model.policy))
+    policy, history = trained
     score = policy.propose(observation, np.ones((pool.n, 3), bool), context)
     assert (score[:, 0] == 0).all()
     assert (score.argmax(axis=1) == 2).mean() > 0.95
-    assert trained.history[-1]["reward_per_week"] > trained.history[0]["reward_per_week"]
+    assert history[-1]["reward_per_week"] > history[0]["reward_per_week"]
 
 
 def test_the_learned_policy_earns_more_than_no_offers_on_other_customers(
@@ -80,8 +80,7 @@ def test_the_learned_policy_earns_more_than_no_offers_on_other_customers(
     customers = population(400, first_id=10_000)
     customers.account["enrolled"] = 1
     customers.account["consent"] = 1
-    policy = TorchPolicy("ppo", ActionScores(trained.model.policy))
-    governed = GovernedPolicy(policy, ConstraintParameters(), customers.n)
+    governed = GovernedPolicy(trained[0], ConstraintParameters(), customers.n)
     run = paired_run(clear_world, customers, np.uint64(8), governed, weeks=12)
     assert incremental_margin(run)["all"].low > 0
 
@@ -89,8 +88,8 @@ def test_the_learned_policy_earns_more_than_no_offers_on_other_customers(
 def test_the_same_seed_trains_the_same_network(clear_world, pool):
     task = OfferTask((clear_world,), pool, ConstraintParameters(), horizon=12, paired=True)
     brief = dataclasses.replace(SETTINGS, total_steps=4096)
-    first, second = (train_maskable_ppo(task, brief, seed=4).model for _ in range(2))
-    for one, two in zip(first.policy.parameters(), second.policy.parameters(), strict=True):
+    first, second = (learn_ppo(task, brief, 4, TrainingRun()).module for _ in range(2))
+    for one, two in zip(first.parameters(), second.parameters(), strict=True):
         np.testing.assert_array_equal(one.detach().numpy(), two.detach().numpy())
 
 

@@ -1,0 +1,51 @@
+"""A run's folder that outlives a kill: the same name and settings go on where they were."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from agents.errors import InputError
+from agents.files import write_atomic
+from experiments.run_directory import MARKER, plain_json
+
+_SETTINGS = "settings.json"
+
+
+def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
+    """The folder ``<runs_dir>/<name>/`` of these settings, made if it is not there.
+
+    Parameters
+    ----------
+    config
+        A dataclass with ``runs_dir`` and ``name``; it is kept as settings.json.
+    may_change
+        Fields that may differ from those of the run's first session, e.g. ``minutes``.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a run, or one of other settings, or cannot be written.
+    """
+    folder = Path(config.runs_dir).absolute() / config.name
+    settings = plain_json(dataclasses.asdict(config))
+    fixed = {k: v for k, v in settings.items() if k not in (*may_change, "runs_dir", "threads")}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+    path = folder / _SETTINGS
+    try:
+        if path.is_file():
+            if json.loads(path.read_text("utf-8")).get("digest") != digest:
+                raise InputError(
+                    f"{folder} holds a run of other settings: choose another name, or delete it"
+                )
+        elif folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder} exists and is not such a run: choose another name")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).touch()
+        write_atomic(path, json.dumps({"digest": digest, "settings": settings}, indent=1))
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"runs_dir={config.runs_dir!r} cannot be used: {reason}") from error
+    return folder

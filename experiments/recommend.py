@@ -1,0 +1,278 @@
+"""Which programme and which policy? Every pair on the same customers, in every response world.
+
+In a notebook: ``recommend("world=coffee_shop", "budget=0.4")``. The command writes the same to
+``<runs_dir>/<name>/``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.rng import derive_seed
+from envs.constraints.parameters import ConstraintParameters
+from envs.decision import GovernedPolicy, Policy
+from envs.task import OfferTask
+from experiments.choice import Ranked, rank, turns
+from experiments.config import RecommendConfig, compose_recommend, load_option
+from experiments.console import Progress
+from experiments.run_directory import RunDirectory, plain_json, write_json
+from experiments.version import version
+from experiments.worlds import build_world, draw_customers, warm_up
+from policies.catalogue import build_policy, entry, learn_in_time
+from policies.training_run import TrainingRun
+from sim.counterfactual import Branch, paired, run_branches
+from sim.metrics import Estimate
+from sim.world import World
+
+_SCALES = (0.5, 2.0)
+_FINALISTS = 4
+_NOTHING = "no_programme"
+_MINOR = 100.0
+
+
+class Choice(NamedTuple):
+    """A programme and a policy."""
+
+    programme: str
+    policy: str
+
+    @property
+    def name(self) -> str:
+        """As reports write it."""
+        return f"{self.programme} with {self.policy}"
+
+
+def recommend(*overrides: str, progress: Progress | None = None) -> dict[str, Any]:
+    """Compare and choose; writes nothing. Returns what summary.json holds.
+
+    Parameters
+    ----------
+    overrides
+        As on the command line, e.g. ``"world=coffee_shop"``, ``"budget=0.4"``.
+    progress
+        Shows how far it is; None shows nothing.
+
+    Raises
+    ------
+    InputError
+        For an unknown key or option, or a value out of range: one line.
+    """
+    return recommend_config(compose_recommend(overrides), progress)
+
+
+def run_recommend(config: RecommendConfig) -> dict[str, Any]:
+    """Compare, write summary.json and report.html, and print the outcome."""
+    from experiments.report.recommend import render_recommendation, summary_text
+
+    with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
+        summary = recommend_config(config, progress)
+        write_json(run.path / "summary.json", summary)
+        page = render_recommendation(summary)
+        (run.path / "report.html").write_text(page, encoding="utf-8")
+    print(f"{summary_text(summary)}\nreport   {run.final}/report.html")
+    return summary
+
+
+def recommend_config(config: RecommendConfig, progress: Progress | None = None) -> dict[str, Any]:
+    """``recommend`` with a configuration that is composed already."""
+    import numba
+
+    if config.threads:
+        numba.set_num_threads(min(config.threads, numba.config.NUMBA_NUM_THREADS))
+    show = progress or Progress()
+    policies = _policies(config, show)
+    choices = [Choice(*pair) for pair in product(config.programmes, config.policies)]
+    weights = _beliefs(config)
+    gains, facts = _gains(config, choices, policies, config.constraints, show, "Compare")
+    ranked = rank(gains, weights, config.confidence)
+    answer = ranked.order[0]
+    summary = {
+        "name": config.name,
+        "version": version(),
+        "world": config.world.name,
+        "weekly_budget": (config.constraints.offer_budget.weekly_per_customer or 0) / _MINOR,
+        "constraints": config.constraints.name,
+        "customers": config.customers,
+        "weeks": config.weeks,
+        "seed": config.seed,
+        "minutes": config.minutes,
+        "confidence": config.confidence,
+        "responses": list(config.responses),
+        "beliefs": weights.tolist(),
+        "choices": _rows(choices, ranked, gains, facts),
+        "turns": [
+            {
+                "response": config.responses[turn.world],
+                **choices[turn.choice]._asdict(),
+                **_interval(turn.gain),
+                "belief": turn.belief,
+            }
+            for turn in turns(gains, weights, answer, config.confidence)
+        ],
+        "budgets": _other_budgets(config, choices, ranked, policies, weights, show),
+        "violations": sum(fact["violations"] for fact in facts),
+    }
+    plain: dict[str, Any] = plain_json(summary)
+    return plain
+
+
+def _beliefs(config: RecommendConfig) -> NDArray[np.float64]:
+    if config.beliefs is None:
+        return np.full(len(config.responses), 1.0 / len(config.responses))
+    return np.array(config.beliefs, dtype=np.float64)
+
+
+def _worlds(config: RecommendConfig, programme: str) -> list[World]:
+    with_programme = replace(config, programme=load_option("programme", programme))
+    posterior = config.world.population.posterior
+    return [build_world(with_programme, posterior, name) for name in config.responses]
+
+
+def _policies(config: RecommendConfig, show: Progress) -> dict[str, Policy]:
+    """Every policy by name; those that learn do so over all response worlds and programmes."""
+    found: dict[str, Policy] = {}
+    task: OfferTask | None = None
+    for name in config.policies:
+        if not entry(name).learned:
+            found[name] = build_policy(name, config.seed)
+            continue
+        task = task or _training_task(config)
+        with show.stage(f"Train {name}", round(config.minutes * 60)) as tick:
+            shown = 0
+
+            def tell(row: Mapping[str, float], tick: Any = tick) -> None:
+                nonlocal shown
+                now = min(round(row["seconds"]), round(config.minutes * 60))
+                tick(now - shown)
+                shown = now
+
+            run = TrainingRun(seconds=config.minutes * 60, tell=tell)
+            found[name] = learn_in_time(name, task, config.seed, run)
+    return found
+
+
+def _training_task(config: RecommendConfig) -> OfferTask:
+    posterior = config.world.population.posterior
+    worlds, pools = [], []
+    programmes = [name for name in config.programmes if name != _NOTHING] or [_NOTHING]
+    share = max(config.pool // (len(programmes) * len(config.responses)), 1)
+    for programme in programmes:
+        for world in _worlds(config, programme):
+            pool = draw_customers(config, posterior, "train", share)
+            warm_up(world, pool, derive_seed(config.seed, "train"), config.warmup_weeks)
+            worlds.append(world)
+            pools.append(pool)
+    return OfferTask(
+        tuple(worlds), tuple(pools), config.constraints, horizon=config.weeks, paired=True
+    )
+
+
+def _gains(
+    config: RecommendConfig,
+    choices: list[Choice],
+    policies: Mapping[str, Policy],
+    constraints: ConstraintParameters,
+    show: Progress,
+    title: str,
+) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
+    """Gains above no programme and no offers, shape (choices, worlds, customers), and facts."""
+    from copy import deepcopy
+
+    posterior = config.world.population.posterior
+    key = derive_seed(config.seed, "evaluate")
+    n = config.customers
+    gains = np.zeros((len(choices), len(config.responses), n))
+    facts: list[dict[str, Any]] = [
+        {"settled": 0.0, "violations": 0, "contacts": 0.0, "alive": 0.0} for _ in choices
+    ]
+    with show.stage(title, len(config.responses) * config.weeks) as tick:
+        for at in range(len(config.responses)):
+            idle = _worlds(config, _NOTHING)[at]
+            customers = draw_customers(config, posterior, "evaluate", n)
+            friends = warm_up(idle, customers, key, config.warmup_weeks).network
+            governed = [
+                GovernedPolicy(deepcopy(policies[one.policy]), constraints, n) for one in choices
+            ]
+            worlds = {one.programme: _worlds(config, one.programme)[at] for one in choices}
+            control, *treated = run_branches(
+                [
+                    Branch("reference", idle),
+                    *(
+                        Branch(one.name, worlds[one.programme], decider)
+                        for one, decider in zip(choices, governed, strict=True)
+                    ),
+                ],
+                customers,
+                key,
+                config.weeks,
+                network=friends,
+                tell=tick,
+            )
+            for choice, run in enumerate(treated):
+                gains[choice, at] = paired(run, control).lift("profit") / _MINOR
+                audit = governed[choice].audit
+                fact = facts[choice]
+                fact["violations"] += 0 if audit is None else audit.total_violations
+                share = 1.0 / len(config.responses)
+                fact["settled"] += share * float(run.totals.settled.mean()) / _MINOR
+                fact["contacts"] += share * float(run.totals.contacts.mean())
+                fact["alive"] += share * float(run.totals.outcome("alive").mean())
+    return gains, facts
+
+
+def _rows(
+    choices: list[Choice], ranked: Ranked, gains: NDArray[np.float64], facts: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """One row a choice, best first."""
+    means = gains.mean(axis=2)
+    return [
+        {
+            **choices[at]._asdict(),
+            **_interval(expected),
+            "behind": behind.mean,
+            "behind_low": behind.low,
+            "behind_high": behind.high,
+            "regret": regret,
+            "by_response": means[at].tolist(),
+            **facts[at],
+        }
+        for at, expected, behind, regret in zip(*ranked, strict=True)
+    ]
+
+
+def _other_budgets(
+    config: RecommendConfig,
+    choices: list[Choice],
+    ranked: Ranked,
+    policies: Mapping[str, Policy],
+    weights: NDArray[np.float64],
+    show: Progress,
+) -> list[dict[str, Any]]:
+    """The best choices with half and twice the budget."""
+    weekly = config.constraints.offer_budget.weekly_per_customer
+    if weekly is None:
+        return []
+    finalists = [choices[at] for at in ranked.order[:_FINALISTS]]
+    rows = []
+    for scale in _SCALES:
+        budget = replace(config.constraints.offer_budget, weekly_per_customer=weekly * scale)
+        limits = replace(config.constraints, offer_budget=budget)
+        title = f"Budget x {scale:g}"
+        gains, _ = _gains(config, finalists, policies, limits, show, title)
+        best = rank(gains, weights, config.confidence)
+        rows.append(
+            {
+                "weekly_budget": weekly * scale / _MINOR,
+                **finalists[best.order[0]]._asdict(),
+                **_interval(best.expected[0]),
+            }
+        )
+    return rows
+
+
+def _interval(estimate: Estimate) -> dict[str, float]:
+    return {"gain": estimate.mean, "low": estimate.low, "high": estimate.high}

@@ -1,0 +1,1 @@
+"""Policies that learn from what they observe: contextual bandits and continuous experiments."""

@@ -1,0 +1,290 @@
+"""Continuous experimentation: several policies at once, exact propensities, traffic to winners.
+
+Every week each candidate decides for all customers as if it alone had the whole room. Then one
+lottery per customer mixes these decisions by the arms' traffic, replaces a stated share of the
+contacts by a random allowed offer, and thins all of it so that what is drawn fits the room with
+near certainty. All three are known numbers, so the probability of every action of every customer
+is known exactly, given what was observed.
+
+A decision is one customer and week. Its outcome is the profit of ``window`` weeks, in which the
+lottery goes on. What comes only of living under one policy for long is not seen by the traffic
+rule; the permanent control group tells what the experiment as a whole brings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from agents.ranges import check_range
+from agents.rng import Purpose, draw_uniforms
+from envs.allocation.several import Budget
+from envs.constraints.budgets import Rooms, discounts
+from envs.decision import decide
+from policies.bandits.linear import basis
+from policies.bandits.off_policy import DecisionLog
+from policies.bandits.traffic import ArmTraffic, Standing
+from policies.base import DecisionContext, Policy, no_scores
+from policies.feedback import OutcomeWindows, weekly_profit
+from sim.metrics import Estimate
+from sim.offers import ActionTable
+
+CONTROL_GROUP = "control_group"
+_MINOR = 100.0
+
+
+@dataclass(frozen=True)
+class ExperimentParameters:
+    """Settings of an experiment.
+
+    Parameters
+    ----------
+    control_share
+        Share of customers who never get an offer while the experiment runs.
+    explore_share
+        Share of the contacts that are a random allowed offer in place of the arm's own.
+    floor
+        Least traffic of each arm.
+    window
+        Weeks of profit that count as the outcome of a decision.
+    safety
+        Standard deviations by which what is drawn stays below the room on average, so that the
+        hard limit refuses next to nothing.
+    draws
+        For the probability that an arm is best.
+    keep_log
+        Keep every decision for off-policy estimates; about a kilobyte each.
+    """
+
+    control_share: float = 0.05
+    explore_share: float = 0.10
+    floor: float = 0.05
+    window: int = 4
+    safety: float = 4.0
+    draws: int = 4096
+    keep_log: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("control_share", self.control_share, 0.0, 0.9)
+        check_range("explore_share", self.explore_share, 0.0, 1.0)
+        check_range("floor", self.floor, 1e-6, 0.5)
+        check_range("window", self.window, 1, 52)
+        check_range("safety", self.safety, 0.0, 10.0)
+        check_range("draws", self.draws, 100, 1_000_000)
+
+
+class ContinuousExperiment:
+    """A policy that tries candidates side by side; see the module.
+
+    Parameters
+    ----------
+    candidates
+        Any policies, of different names. No offers is always an arm, named ``control_group``: its
+        permanent members, and the traffic that goes to it.
+    key
+        64-bit seed; draws are addressed by customer and week.
+    parameters
+        Settings.
+
+    Raises
+    ------
+    ValueError
+        If names coincide or the floors do not leave any traffic to move.
+    """
+
+    name = "experiment"
+
+    def __init__(
+        self,
+        candidates: Sequence[Policy],
+        key: np.uint64,
+        parameters: ExperimentParameters | None = None,
+    ) -> None:
+        self.parameters = parameters or ExperimentParameters()
+        self.candidates = tuple(candidates)
+        self.arms = (CONTROL_GROUP, *(one.name for one in self.candidates))
+        if len(set(self.arms)) < len(self.arms) or len(self.arms) < 2:
+            raise ValueError(f"arms {self.arms}: give at least one candidate, names must differ")
+        if self.parameters.floor * len(self.arms) > 1.0:
+            raise ValueError(
+                f"floor={self.parameters.floor} for {len(self.arms)} arms is more than all traffic"
+            )
+        self.key = np.uint64(key)
+        self.traffic = ArmTraffic(len(self.arms), self.parameters.floor, self.parameters.draws)
+        self.windows = OutcomeWindows(self.parameters.window)
+        self.shares = self.traffic.shares(self.key, 0)
+        self._decided: dict[str, NDArray[Any]] | None = None
+        self._log: list[dict[str, NDArray[Any]]] = []
+        self._profit: NDArray[np.float64] | None = None
+        self._weeks = 0
+
+    def propose(
+        self,
+        observation: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        context: DecisionContext,
+    ) -> NDArray[np.float64]:
+        """Scores that ask for the drawn actions and nothing else."""
+        ids, week, table = context.customer_id, context.week, context.table
+        rooms = context.rooms or Rooms()
+        blocked = (~mask).astype(np.uint8)
+        arms = np.zeros((len(self.arms), ids.size), np.int64)  # the first makes no offers
+        for at, candidate in enumerate(self.candidates, start=1):
+            score = candidate.propose(observation, mask, context)
+            arms[at] = decide(score, blocked, table, rooms, ids, week).executed
+        control = draw_uniforms(self.key, ids, Purpose.POLICY, 0) < self.parameters.control_share
+        self.shares = self.traffic.shares(self.key, week)
+        propensity = self._mixed(arms, mask, table.n)
+        propensity[control] = 0.0
+        propensity[control, 0] = 1.0
+        self._thin(propensity, rooms, table)
+        drawn = _draw(propensity, draw_uniforms(self.key, ids, Purpose.POLICY, 1, week))
+        self._decided = {
+            "week": np.full(ids.size, week),
+            "customer_id": ids.copy(),
+            "observation": observation.copy(),
+            "mask": mask.copy(),
+            "propensity": propensity,
+            "drawn": drawn,
+            "control": control,
+            "arms": arms.T.copy(),
+        }
+        score = no_scores(observation, table)
+        rows = np.flatnonzero(drawn)
+        score[rows, drawn[rows]] = np.maximum(table.commitment[drawn[rows]], 1)
+        return score
+
+    def learn_week(
+        self,
+        observation: NDArray[np.float32],
+        executed: NDArray[np.integer],
+        outcome: NDArray[np.void],
+    ) -> None:
+        """Count what a week brought; see ``envs.policy.Learner``."""
+        if self._decided is None:
+            return
+        profit = weekly_profit(outcome) / _MINOR
+        if self._profit is None:
+            self._profit = np.zeros(profit.size)
+        self._profit += profit
+        self._weeks += 1
+        valid = np.ones(profit.size, bool)
+        self.windows.decided(valid, executed=executed.astype(np.int64), **self._decided)
+        self._control, self._decided = self._decided["control"], None
+        ripe = self.windows.observed(profit)
+        if ripe is None:
+            return
+        known: dict[str, Any] = ripe.known
+        if self.parameters.keep_log:
+            self._log.append({**known, "outcome": ripe.total})
+        rows = np.flatnonzero(~known["control"])
+        drawn = known["drawn"][rows]
+        self.traffic.learn(
+            basis(known["observation"][rows]),
+            known["arms"][rows] == drawn[:, None],
+            known["propensity"][rows, drawn],
+            ripe.total[rows],
+        )
+
+    def log(self) -> DecisionLog:
+        """Decisions whose window is over.
+
+        Raises
+        ------
+        ValueError
+            If none are kept.
+        """
+        if not self._log:
+            raise ValueError("no decisions are kept: set keep_log, and run for a window at least")
+        return DecisionLog(
+            *(
+                np.concatenate([part[field.name] for part in self._log])
+                for field in fields(DecisionLog)
+            )
+        )
+
+    def arm_actions(self) -> NDArray[np.int64]:
+        """What each arm would have done in the rows of ``log``, shape (n, arms)."""
+        return np.concatenate([part["arms"] for part in self._log])
+
+    def standings(self, confidence: float = 0.95) -> tuple[Standing, ...]:
+        """Arms with traffic and gain over no offers, currency units per decision and window."""
+        return self.traffic.standings(self.arms, self.shares, confidence)
+
+    def lift(self, confidence: float = 0.95) -> Estimate:
+        """Profit per customer-week of all others above the control group's, currency units.
+
+        Raises
+        ------
+        ValueError
+            Before a week has passed, or with fewer than two customers on a side.
+        """
+        if self._profit is None:
+            raise ValueError("no week has passed yet")
+        weekly = self._profit / self._weeks
+        kept, treated = weekly[self._control], weekly[~self._control]
+        if min(kept.size, treated.size) < 2:
+            raise ValueError(f"{kept.size} in the control group, {treated.size} outside: too few")
+        gain = float(treated.mean() - kept.mean())
+        spread = treated.var(ddof=1) / treated.size + kept.var(ddof=1) / kept.size
+        half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(spread))
+        return Estimate(gain, gain - half, gain + half)
+
+    def _mixed(
+        self, arms: NDArray[np.int64], mask: NDArray[np.bool_], n_actions: int
+    ) -> NDArray[np.float64]:
+        """Probability of every action before thinning, shape (n, A)."""
+        rows = np.arange(arms.shape[1])
+        propensity = np.zeros((rows.size, n_actions))
+        for share, action in zip(self.shares, arms, strict=True):
+            propensity[rows, action] += share
+        contact = propensity[:, 1:].sum(axis=1)
+        options = mask[:, 1:].sum(axis=1)
+        explored = self.parameters.explore_share * contact / np.maximum(options, 1)
+        propensity[:, 1:] *= 1.0 - self.parameters.explore_share
+        propensity[:, 1:] += np.where(mask[:, 1:], explored[:, None], 0.0)
+        propensity[:, 0] = 1.0 - propensity[:, 1:].sum(axis=1)
+        return propensity
+
+    def _thin(self, propensity: NDArray[np.float64], rooms: Rooms, table: ActionTable) -> None:
+        """Lower the chances of offers until what is drawn fits every room, in place."""
+        factor = np.ones(table.n)
+        budgets = (
+            Budget(rooms.offer_budget),
+            Budget(rooms.discount_exposure, discounts(table)),
+            *rooms.shares,
+        )
+        for budget in budgets:
+            if budget.room is None:
+                continue
+            draws = np.ones(table.n, bool) if budget.draws is None else budget.draws
+            cost = np.where(draws, table.commitment, 0).astype(np.float64)
+            most = _fitting(propensity, cost, float(budget.room), self.parameters.safety)
+            factor[cost > 0] = np.minimum(factor[cost > 0], most)
+        propensity[:, 1:] *= factor[1:]
+        propensity[:, 0] = 1.0 - propensity[:, 1:].sum(axis=1)
+
+
+def _fitting(
+    propensity: NDArray[np.float64], cost: NDArray[np.float64], room: float, safety: float
+) -> float:
+    """Largest factor f with f·mean + safety·√(f·Σ p cost²) within the room, at most 1.
+
+    The root bounds the standard deviation of what independent draws cost.
+    """
+    mean = float((propensity @ cost).sum())
+    if mean <= 0.0:
+        return 1.0
+    spread = safety * float(np.sqrt((propensity @ np.square(cost)).sum()))
+    root = (-spread + np.sqrt(spread**2 + 4.0 * mean * room)) / (2.0 * mean)
+    return float(min(1.0, root**2))
+
+
+def _draw(propensity: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
+    """One action per row with these probabilities, shape (n,)."""
+    above = propensity.cumsum(axis=1) > uniform[:, None]
+    drawn: NDArray[np.int64] = above.argmax(axis=1)  # 0 also where rounding leaves a sum below 1
+    return drawn

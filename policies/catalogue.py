@@ -1,0 +1,251 @@
+"""Every policy by name: what it is, and how to build or learn it.
+
+The command line, the demo and the benchmark read this one table. Learners are named by module and
+imported when asked for, so that reading the table loads no torch and no scikit-learn.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from agents.rng import derive_seed
+from envs.task import OfferTask
+from policies.base import Policy
+from policies.heuristics import (
+    Blanket,
+    ChurnClv,
+    ClvGreedy,
+    NoOffers,
+    Random,
+    RfmRules,
+    Triggers,
+)
+
+if TYPE_CHECKING:
+    from policies.training_run import TrainingRun
+
+Learn = Callable[[OfferTask, Any, int, "TrainingRun"], Policy]
+
+
+# What ends a training before its time, and a value that never does.
+_ENDLESS: dict[str, Any] = {"total_steps": 10**12, "iterations": 50}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One policy of the ladder.
+
+    Parameters
+    ----------
+    name
+        In configuration, reports and JSON.
+    sentence
+        What it is, for a reader who knows none of the methods.
+    build
+        Makes a fresh one from a seed; None where it is learned or sees what a firm cannot.
+    learner, parameters
+        Where the learner ``(task, parameters, seed, run) -> Policy`` and its frozen settings are,
+        as "module:name"; empty where nothing is learned.
+    settings
+        By which its settings differ from the defaults.
+    latent
+        Sees what a firm cannot: a reference that is never deployed. It decides on the market
+        itself, so it is made where the market is.
+    """
+
+    name: str
+    sentence: str
+    build: Callable[[int], Policy] | None = None
+    learner: str = ""
+    parameters: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    latent: bool = False
+
+    @property
+    def learned(self) -> bool:
+        """Whether it must be learned on a task."""
+        return bool(self.learner)
+
+    def learn(self) -> Learn:
+        """The learner, imported now.
+
+        Raises
+        ------
+        ValueError
+            If nothing is learned.
+        """
+        if not self.learner:
+            raise ValueError(f"policy {self.name!r} is not learned")
+        return cast(Learn, _named(self.learner))
+
+    def kind(self) -> type[Any]:
+        """The frozen dataclass of its settings, imported now.
+
+        Raises
+        ------
+        ValueError
+            If nothing is learned.
+        """
+        if not self.parameters:
+            raise ValueError(f"policy {self.name!r} is not learned")
+        return cast("type[Any]", _named(self.parameters))
+
+    def endless(self) -> dict[str, Any]:
+        """Settings with which time alone ends the training; imported now."""
+        names = {one.name for one in fields(self.kind())}
+        return {name: most for name, most in _ENDLESS.items() if name in names}
+
+    def parameters_with(self, **settings: Any) -> Any:
+        """Its settings, with these changed; imported now.
+
+        Raises
+        ------
+        ValueError
+            If nothing is learned, or a setting is out of range.
+        """
+        return self.kind()(**{**self.settings, **settings})
+
+
+def _random(seed: int) -> Policy:
+    return Random(derive_seed(seed, "plan"))
+
+
+_LADDER = (
+    Entry(
+        "no_offers",
+        "The programme runs and nobody gets an offer: what everything is compared with.",
+        lambda seed: NoOffers(),
+    ),
+    Entry("random", "Each week a quarter of the customers get a random allowed offer.", _random),
+    Entry("blanket", "Everybody gets the smallest discount.", lambda seed: Blanket()),
+    Entry(
+        "rfm_rules",
+        "Segments by recency, frequency and spend, one treatment each.",
+        lambda seed: RfmRules(),
+    ),
+    Entry(
+        "triggers",
+        "Offers at events: silent for longer than usual, long silent, a reward in reach.",
+        lambda seed: Triggers(),
+    ),
+    Entry(
+        "clv_greedy",
+        "The most valuable customers first, with the kind of offer they use most.",
+        lambda seed: ClvGreedy(),
+    ),
+    Entry(
+        "churn_clv",
+        "The most value at risk first: valuable customers who may be leaving.",
+        lambda seed: ChurnClv(),
+    ),
+    Entry(
+        "uplift",
+        "Gradient boosting on a simulated randomised trial: who brings more with an offer.",
+        learner="policies.uplift.learning:learn_uplift",
+        parameters="policies.uplift.learning:UpliftParameters",
+    ),
+    Entry(
+        "lin_ucb",
+        "A linear bandit that tries what may be good, then acts on what surely is.",
+        learner="policies.bandits.learning:learn_lin_ucb",
+        parameters="policies.bandits.learning:BanditParameters",
+    ),
+    Entry(
+        "lin_ts",
+        "A linear bandit that tries offers as often as they are likely to be best.",
+        learner="policies.bandits.learning:learn_lin_ts",
+        parameters="policies.bandits.learning:BanditParameters",
+    ),
+    # Reinforcement learning: policies/ppo.
+    Entry(
+        "maskable_ppo",
+        "Reinforcement learning within the masks, with a price for each expected limit.",
+        learner="policies.ppo.training:learn_ppo",
+        parameters="policies.ppo.training:PpoParameters",
+    ),
+    Entry(
+        "price_ppo",
+        "The same, told the price of the budget, so that one network serves any budget.",
+        learner="policies.ppo.training:learn_ppo",
+        parameters="policies.ppo.training:PpoParameters",
+        settings={"highest_price": 2.0},
+    ),
+    # Planning: policies/rollout.
+    Entry(
+        "rollout",
+        "Tries every offer on simulated twins with the same luck, and learns what each is worth.",
+        learner="policies.rollout.learning:learn_rollout",
+        parameters="policies.rollout.parameters:RolloutParameters",
+    ),
+    # Sees the market's customers: policies/clairvoyant.
+    Entry(
+        "clairvoyant",
+        "Sees what no firm can see; a reference for what could be had, not a policy to use.",
+        latent=True,
+    ),
+)
+CATALOGUE = {one.name: one for one in _LADDER}
+NAMES = tuple(CATALOGUE)
+RULES = tuple(one.name for one in _LADDER if one.build is not None)
+LEARNED = tuple(one.name for one in _LADDER if one.learned)
+
+
+def entry(name: str) -> Entry:
+    """A policy by name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the nearest one.
+    """
+    if name not in CATALOGUE:
+        near = difflib.get_close_matches(name, NAMES, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"policy={name!r}: choose one of {', '.join(NAMES)}{hint}")
+    return CATALOGUE[name]
+
+
+def build_policy(name: str, seed: int) -> Policy:
+    """A fresh policy that needs no learning.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a policy that must be learned or sees what a firm cannot.
+    """
+    one = entry(name)
+    if one.build is None:
+        raise ValueError(f"policy={name!r} cannot be built at once: choose {', '.join(RULES)}")
+    return one.build(seed)
+
+
+def learn_policy(
+    name: str, task: OfferTask, seed: int, run: "TrainingRun", **settings: Any
+) -> Policy:
+    """Learn a policy on a task, with these settings changed from its defaults.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a policy that is not learned, or a setting out of range.
+    """
+    one = entry(name)
+    return one.learn()(task, one.parameters_with(**settings), seed, run)
+
+
+def learn_in_time(name: str, task: OfferTask, seed: int, run: "TrainingRun") -> Policy:
+    """Learn a policy until the run's time is up.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a policy that is not learned.
+    """
+    return learn_policy(name, task, seed, run, **entry(name).endless())
+
+
+def _named(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(module), name)

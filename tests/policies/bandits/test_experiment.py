@@ -1,0 +1,141 @@
+"""An experiment states its chances exactly, keeps a control group, moves traffic to winners."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from agents.rng import derive_seed
+from envs.constraints.budgets import Rooms
+from envs.constraints.parameters import ConstraintParameters, OfferBudget
+from envs.decision import DecisionContext, GovernedPolicy
+from envs.features import observe
+from policies.bandits.experiment import ContinuousExperiment, ExperimentParameters
+from policies.base import no_scores
+from sim.market import LoyaltyMarket
+
+KEY = derive_seed(3, "plan")
+SETTINGS = ExperimentParameters(control_share=0.1, window=1, keep_log=True)
+
+
+class Always:
+    """One action for everybody."""
+
+    def __init__(self, name, action):
+        self.name, self.action = name, action
+
+    def propose(self, observation, mask, context):
+        score = no_scores(observation, context.table)
+        score[:, self.action] = np.maximum(context.table.commitment[self.action], 1)
+        return score
+
+
+def experiment(parameters=SETTINGS, key=KEY):
+    return ContinuousExperiment((Always("gifts", 1), Always("thanks", 2)), key, parameters)
+
+
+def live(policy, world, pool, weeks, constraints=None):
+    customers = pool.take(slice(None))
+    governed = GovernedPolicy(policy, constraints or ConstraintParameters(), customers.n)
+    market = LoyaltyMarket(world, customers, np.uint64(5), decider=governed)
+    for _ in range(weeks):
+        market.step()
+    market.finish()
+    return governed
+
+
+@pytest.fixture(scope="module")
+def lived(clear_world, clear_pool):
+    policy = experiment()
+    live(policy, clear_world, clear_pool, 30)
+    return policy
+
+
+def test_chances_sum_to_one_and_are_those_met(lived):
+    log = lived.log().randomised()
+    np.testing.assert_allclose(log.propensity.sum(axis=1), 1.0)
+    assert (log.propensity >= 0).all()
+    assert (log.propensity[~log.mask] == 0).all()
+    drawn = np.bincount(log.drawn, minlength=3) / log.drawn.size
+    error = np.sqrt((log.propensity * (1 - log.propensity)).sum(axis=0)) / log.drawn.size
+    assert (np.abs(drawn - log.propensity.mean(axis=0)) < 4 * error + 1e-12).all()
+    assert log.overridden == 0.0
+
+
+def test_chances_mix_arms_and_exploration_as_stated(clear_world, clear_pool):
+    policy = experiment(dataclasses.replace(SETTINGS, explore_share=0.2, control_share=0.0))
+    observation = observe(clear_pool.profile, 10, clear_world.rules())
+    mask = np.ones((clear_pool.n, 3), bool)
+    policy.propose(
+        observation, mask, DecisionContext(10, clear_pool.traits["id"], clear_world.table)
+    )
+    # Three arms of a third each; of the contacts, a fifth is one of two offers by lot.
+    expected = [1 / 3, 0.8 / 3 + 0.2 * 2 / 3 / 2, 0.8 / 3 + 0.2 * 2 / 3 / 2]
+    np.testing.assert_allclose(policy._decided["propensity"][0], expected)
+
+
+def test_traffic_moves_to_the_winner_and_keeps_its_floor(lived):
+    arms = {one.arm: one for one in lived.standings()}
+    assert list(arms) == ["control_group", "gifts", "thanks"]
+    assert arms["thanks"].traffic > 0.85
+    assert arms["thanks"].low > 0 > arms["gifts"].high
+    assert min(one.traffic for one in arms.values()) >= SETTINGS.floor - 1e-12
+    assert sum(one.traffic for one in arms.values()) == pytest.approx(1.0)
+
+
+def test_the_control_group_is_permanent_and_never_contacted(lived, clear_pool):
+    log = lived.log()
+    members = np.unique(log.customer_id[log.control])
+    assert not np.isin(log.customer_id[~log.control], members).any()
+    assert (log.drawn[log.control] == 0).all()
+    assert (log.propensity[log.control, 0] == 1).all()
+    share = members.size / clear_pool.n
+    assert abs(share - 0.1) < 4 * np.sqrt(0.09 / clear_pool.n)
+    low, high = lived.lift()[1:]
+    assert low < high
+
+
+def test_a_tight_budget_thins_the_lottery_and_next_to_nothing_is_refused(clear_world, clear_pool):
+    policy = experiment(dataclasses.replace(SETTINGS, floor=0.3))
+    budget = ConstraintParameters(offer_budget=OfferBudget(weekly_per_customer=100.0))
+    governed = live(policy, clear_world, clear_pool, 5, budget)
+    log = policy.log()
+    assert governed.audit.total_violations == 0
+    assert governed.overrides == 0
+    assert log.overridden == 0.0
+    contacted = log.mask[:, 1] & ~log.control
+    assert 0 < log.propensity[contacted, 1].mean() < 0.3
+
+
+def test_a_room_of_nothing_leaves_nothing_that_costs(clear_world, clear_pool):
+    policy = experiment()
+    observation = observe(clear_pool.profile, 10, clear_world.rules())
+    context = DecisionContext(10, clear_pool.traits["id"], clear_world.table, Rooms(0))
+    score = policy.propose(observation, np.ones((clear_pool.n, 3), bool), context)
+    assert not (score[:, 1] > 0).any()
+    assert (score[:, 2] > 0).any()  # costs nothing
+
+
+def test_the_same_key_draws_the_same_whoever_else_is_asked(clear_world, clear_pool):
+    observation = observe(clear_pool.profile, 10, clear_world.rules())
+    mask = np.ones((clear_pool.n, 3), bool)
+    context = DecisionContext(10, clear_pool.traits["id"], clear_world.table)
+    whole = experiment().propose(observation, mask, context)
+    some = context._replace(customer_id=context.customer_id[100:])
+    part = experiment().propose(observation[100:], mask[100:], some)
+    np.testing.assert_array_equal(part, whole[100:])
+    other = experiment(key=derive_seed(4, "plan")).propose(observation, mask, context)
+    assert (other != whole).any()
+
+
+def test_experiments_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="names must differ"):
+        ContinuousExperiment((Always("a", 1), Always("a", 2)), KEY)
+    with pytest.raises(ValueError, match="at least one candidate"):
+        ContinuousExperiment((), KEY)
+    with pytest.raises(ValueError, match=r"floor=0\.4"):
+        experiment(ExperimentParameters(floor=0.4))
+    with pytest.raises(ValueError, match=r"explore_share=1\.2"):
+        ExperimentParameters(explore_share=1.2)
+    with pytest.raises(ValueError, match="keep_log"):
+        experiment().log()

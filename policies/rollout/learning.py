@@ -18,6 +18,8 @@ from policies.rollout.states import branch, following, sample_states
 from policies.training_run import TrainingRun
 
 NAME = "rollout"
+_CHUNK = 64  # decisions of a world between two looks at the clock
+_GATHERING = 0.8  # share of a round's time; the rest is for fitting and comparing
 _REPLICA_STRIDE = 1 << 16  # of the luck of rounds and worlds, apart from each other
 
 
@@ -63,26 +65,48 @@ class _Learner:
     def policy(self) -> Policy:
         return NoOffers() if self.best is None else RolloutPolicy(self.best)
 
-    def gather(self) -> Data:
-        """Branches of this round, from all worlds."""
+    def gather(self, run: TrainingRun) -> Data:
+        """Branches of this round, from all worlds in turn, as many as the time allows.
+
+        What is left of the run's time is shared by the rounds that are left; a part of it is for
+        fitting and comparing. Without a limit all states are branched.
+        """
         task, parameters = self.task, self.parameters
-        parts = []
+        rounds = parameters.iterations - self.iteration
+        until = run.elapsed + _GATHERING * (run.seconds - run.elapsed) / rounds
         each = -(-parameters.states // len(task.worlds))
+        sampled, follows = [], []
         for at, world in enumerate(task.worlds):
-            luck = (1 + self.iteration * len(task.worlds) + at) * _REPLICA_STRIDE
-            states = sample_states(
-                world, self.pools[at][0], self.policy(), task.constraints, task.horizon, each,
-                derive_seed(self.seed, "train"), luck, parameters.exploring,
+            luck = self._luck(at)
+            sampled.append(
+                sample_states(
+                    world, self.pools[at][0], self.policy(), task.constraints, task.horizon, each,
+                    derive_seed(self.seed, "train"), luck, parameters.exploring,
+                )
             )  # fmt: skip
             follow = None
             if self.best is not None:
                 follow = following(LowerGain(self.best), world, task.constraints, self.price)
-            parts.append(branch(world, states, parameters, self.plan, luck, follow))
+            follows.append(follow)
+        parts: list[Data] = []
+        for first in range(0, each, _CHUNK):
+            if parts and run.elapsed >= until:
+                break
+            for at, world in enumerate(task.worlds):
+                chunk = sampled[at].rows(slice(first, first + _CHUNK))
+                if chunk.customers.n:
+                    parts.append(
+                        branch(world, chunk, parameters, self.plan, self._luck(at), follows[at])
+                    )
         return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
-    def step(self) -> dict[str, float]:
+    def _luck(self, world: int) -> int:
+        """First replica of the luck of this round in a world."""
+        return (1 + self.iteration * len(self.task.worlds) + world) * _REPLICA_STRIDE
+
+    def step(self, run: TrainingRun) -> dict[str, float]:
         """One round; figures for the log."""
-        data = self.gather()
+        data = self.gather(run)
         ensemble = self.new_ensemble()
         figures = fit(ensemble, data, self.parameters, self.seed * 1009 + self.iteration)
         figures["states"] = float(data.observation.shape[0])
@@ -190,7 +214,7 @@ def learn_rollout(
     torch.set_num_threads(1)  # such small operations go slower on more
     try:
         while learner.iteration < parameters.iterations and not run.over:
-            figures = learner.step()
+            figures = learner.step(run)
             run.log(learner.iteration, **figures)
             run.save(learner.state())
     finally:

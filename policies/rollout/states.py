@@ -29,6 +29,10 @@ class States(NamedTuple):
     observation: NDArray[np.float32]
     allowed: NDArray[np.bool_]
 
+    def rows(self, chosen: slice) -> "States":
+        """Some of them."""
+        return States(self.customers.take(chosen), self.observation[chosen], self.allowed[chosen])
+
 
 class _Watched:
     """A policy that keeps what it last saw, and sends random offers to some customers."""
@@ -87,10 +91,11 @@ def sample_states(
         rows = rng.permutation(eligible)[: share[week]]
         found.append((before.take(rows), watched.observation[rows], watched.allowed[rows]))
     whole = Customers(*(np.concatenate(part) for part in zip(*(f[0] for f in found), strict=True)))
+    order = rng.permutation(whole.n)  # so that the first of them are of all weeks
     return States(
-        whole,
-        np.concatenate([f[1] for f in found]),
-        np.concatenate([f[2] for f in found]),
+        whole.take(order),
+        np.concatenate([f[1] for f in found])[order],
+        np.concatenate([f[2] for f in found])[order],
     )
 
 

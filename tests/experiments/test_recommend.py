@@ -1,0 +1,82 @@
+"""`loyaltylab recommend` names a choice, a runner-up, and what would change the answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agents.errors import InputError
+from experiments.config import compose_recommend
+from experiments.recommend import recommend, run_recommend
+from experiments.report.recommend import headline, render_recommendation, what_would_change_it
+
+SMALL = (
+    "world=music_store", "programmes=[no_programme,tiered]", "policies=[no_offers,blanket]",
+    "responses=[null,optimistic]", "customers=150", "warmup_weeks=4", "weeks=8", "pool=40",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def summary():
+    return recommend(*SMALL)
+
+
+def test_every_choice_is_compared_with_nothing_at_all(summary):
+    choices = {(row["programme"], row["policy"]): row for row in summary["choices"]}
+    assert len(choices) == 4
+    idle = choices["no_programme", "no_offers"]
+    assert (idle["gain"], idle["low"], idle["high"]) == (0.0, 0.0, 0.0)
+    assert choices["no_programme", "blanket"]["by_response"][0] < 0  # null: offers only cost
+    assert summary["violations"] == 0
+
+
+def test_the_choice_has_the_largest_mean_gain(summary):
+    gains = [row["gain"] for row in summary["choices"]]
+    assert gains == sorted(gains, reverse=True)
+    best, runner_up = summary["choices"][:2]
+    assert best["behind"] == 0
+    assert runner_up["behind"] == pytest.approx(best["gain"] - runner_up["gain"])
+    assert best["programme"].replace("_", " ") in headline(summary)
+
+
+def test_other_budgets_and_worlds_are_told(summary):
+    told = " ".join(what_would_change_it(summary))
+    assert [row["weekly_budget"] for row in summary["budgets"]] == [0.125, 0.5]
+    assert "worst response world" in told
+    assert "What would change the answer" in render_recommendation(summary)
+
+
+def test_beliefs_move_the_means():
+    sure = recommend(*SMALL, "beliefs=[1,0]")
+    for row in sure["choices"]:
+        assert row["gain"] == pytest.approx(row["by_response"][0])
+
+
+def test_a_policy_that_learns_is_trained_for_each_set_of_offers():
+    found = recommend(*SMALL, "policies=[no_offers,lin_ucb]", "minutes=0.002")
+    assert len(found["choices"]) == 4
+
+
+def test_the_command_writes_summary_and_report(tmp_path: Path, capsys):
+    run_recommend(compose_recommend([*SMALL, f"runs_dir={tmp_path}", "budget=0.1"]))
+    written = json.loads((tmp_path / "recommend" / "summary.json").read_text("utf-8"))
+    assert written["weekly_budget"] == 0.1
+    assert (tmp_path / "recommend" / "report.html").stat().st_size > 0
+    assert "Choose" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("policies=[trigers]", "triggers"),
+        ("policies=[clairvoyant]", "policies"),
+        ("programmes=[tired]", "tiered"),
+        ("responses=[nul]", "null"),
+        ("beliefs=[0.5,0.2]", "beliefs"),
+        ("budget=-1", "budget"),
+        ("budget=much", "budget"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(override: str, named: str):
+    with pytest.raises(InputError, match=named):
+        compose_recommend([override])

@@ -9,7 +9,7 @@ from agents.rng import derive_seed
 from experiments.bench.machine import describe, load_average
 from experiments.benchmark.claims import claim_rows
 from experiments.benchmark.page import page
-from experiments.benchmark.protocol import PROTOCOL, QUICK, Cell, Entry, Protocol
+from experiments.benchmark.protocol import CLAIRVOYANT, PROTOCOL, QUICK, Cell, Entry, Protocol
 from experiments.benchmark.results import Results
 from experiments.benchmark.runner import Block, blocks, run_protocol
 from experiments.benchmark.small_problem import SmallProblem, gain_of, optimal_gain, solve
@@ -27,8 +27,6 @@ from experiments.console import Progress
 from policies.catalogue import learn_in_time
 from policies.training_run import TrainingRun
 
-_CLAIRVOYANT = Entry("clairvoyant", "reference")
-_LATENT = Entry("rollout_latent", "reference")
 _SMALL_CUSTOMERS, _SMALL_POOL, _SMALL_SECONDS = 20_000, 4000, 60.0
 _QUICK_SECONDS = 20.0
 _LEARNERS = ("uplift", "lin_ucb", "lin_ts", "maskable_ppo", "rollout")
@@ -102,7 +100,7 @@ def summarise(protocol: Protocol, home: Path, small: dict[str, float]) -> dict[s
         "cells_run": sum(
             all(entry.name in known for entry in entries) for known in table.known.values()
         ),
-        "rows": market_rows(table, [*entries, _CLAIRVOYANT, _LATENT], _CLAIRVOYANT),
+        "rows": market_rows(table, [*entries, CLAIRVOYANT], CLAIRVOYANT),
         "interquartile_mean": ladder,
         "regret": regret_rows(table, entries),
         "non_inferiority": [
@@ -129,27 +127,20 @@ def _entry_of(row: dict[str, Any]) -> Entry:
 
 
 def _left(table: Table, entry: Entry) -> list[dict[str, Any]]:
-    """The clairvoyant's gain, split into information, learning and what the entry reaches.
-
-    Information is what a firm loses by not seeing latent states: the same learner with and without
-    them. Over the seeds that all three have run.
-    """
+    """The clairvoyant's gain as a share of the margin, and what the entry reaches of it."""
     rows = []
     for market in table.markets:
         cells = [table.known[Cell(*market, seed)] for seed in table.protocol.seeds]
-        names = [one.name for one in (_CLAIRVOYANT, _LATENT, entry)]
-        both = [[known[name] for name in names] for known in cells if known.keys() >= set(names)]
-        gains = [sum(outcome.gain for outcome in column) for column in zip(*both, strict=True)]
-        if not both or gains[0] <= 0:
+        names = {CLAIRVOYANT.name, entry.name}
+        both = [known for known in cells if known.keys() >= names]
+        best = sum(known[CLAIRVOYANT.name].gain for known in both)
+        if not both or best <= 0:
             continue
-        best, seeing, mine = gains
         rows.append(
             {
                 **market._asdict(),
-                "clairvoyant": best / sum(row[0].margin for row in both),
-                "information": (seeing - mine) / best,
-                "learning": (best - seeing) / best,
-                "share": mine / best,
+                "clairvoyant": best / sum(known[CLAIRVOYANT.name].margin for known in both),
+                "share": sum(known[entry.name].gain for known in both) / best,
             }
         )
     return rows

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import numpy as np
 
+from agents.rng import derive_seed
 from envs.decision import GovernedPolicy, Policy
 from experiments.benchmark.markets import (
     believed_filter,
@@ -15,6 +16,7 @@ from experiments.benchmark.markets import (
 )
 from experiments.benchmark.protocol import Cell, Entry, Protocol
 from experiments.benchmark.results import Outcome
+from policies.clairvoyant import Clairvoyant
 from sim.counterfactual import Branch, BranchRun, paired, run_branches
 from sim.market import Decider
 from sim.metrics import incremental_margin
@@ -25,19 +27,23 @@ _MINOR = 100.0
 def run_cell(
     protocol: Protocol,
     cell: Cell,
-    policies: Mapping[Entry, Policy],
+    policies: Mapping[Entry, Policy | None],
     tell: Callable[[], None] | None = None,
 ) -> dict[str, Outcome]:
     """Outcomes by name of the entry.
 
     Entries may be run together or apart: they share customers and luck by address, so that which
-    others run beside them changes no digit. Each gets a copy of its policy as it was trained.
+    others run beside them changes no digit. Each gets a copy of its policy as it was trained; a
+    reference, which sees the market's customers, has None and is made here.
     """
     config = config_of(protocol, cell)
     world = world_of(config)
     customers, friends, key = evaluation_cohort(protocol, config, world, protocol.customers)
+    plan = derive_seed(cell.seed, "plan")
     governed = {
-        entry.name: GovernedPolicy(deepcopy(policy), config.constraints, customers.n)
+        entry.name: Clairvoyant(world, config.constraints, customers.n, plan)
+        if policy is None
+        else GovernedPolicy(deepcopy(policy), config.constraints, customers.n)
         for entry, policy in policies.items()
     }
     believed = {entry.name: believed_filter(config, entry) for entry in policies}

@@ -132,17 +132,15 @@ def _clairvoyant(summary: Summary) -> str:
         [
             f"{row['world']} {row['response']} {row['programme']}",
             _share(row["clairvoyant"]),
-            _percent(row["information"]),
-            _percent(row["learning"]),
             _percent(row["share"]),
         ]
         for row in summary["clairvoyant"]
     ]
     return _section(
-        "What is left: information and learning",
-        "The clairvoyant sees latent states. Of its gain: what is lost because a firm cannot see "
-        "them, what is lost because learning is not perfect, and what the rollout reaches.",
-        _table(["market", "clairvoyant", "information", "learning", "rollout"], rows),
+        "Against the clairvoyant",
+        "The clairvoyant sees latent states, and no firm can. What the rollout reaches of its gain; "
+        "the rest is what a firm cannot see and what learning misses.",
+        _table(["market", "clairvoyant", "rollout's share of it"], rows),
     )
 
 

@@ -62,6 +62,9 @@ class Entry(NamedTuple):
         return f"{self.policy}:{self.regime}{trained}{wrong}"
 
 
+CLAIRVOYANT = Entry("clairvoyant", "reference")
+
+
 @dataclass(frozen=True)
 class Protocol:
     """All that results depend on besides the code.
@@ -83,11 +86,12 @@ class Protocol:
         on each alone. A training has one core; its minutes are that core's time.
     misspecified
         Policies that are also told wrong, by their minutes of training: another response world,
-        or another model of behaviour; in the programme ``misspecified_programme`` only.
+        or another model of behaviour; in ``detail_programme`` only.
+    detail_programme, reference_seeds
+        The programme of what is looked at more closely, and the seeds that the references, which
+        take long, run with there.
     pool
         Training customers of each world and programme; none is a test customer.
-    clairvoyant_customers
-        Test customers of the cells where the clairvoyant runs; 0 leaves it out.
     """
 
     version: int
@@ -103,9 +107,9 @@ class Protocol:
     robust: dict[str, tuple[float, ...]]
     informed: dict[str, tuple[float, ...]]
     misspecified: dict[str, float]
-    misspecified_programme: str
+    detail_programme: str
+    reference_seeds: tuple[int, ...]
     pool: int
-    clairvoyant_customers: int
 
     @property
     def digest(self) -> str:
@@ -134,9 +138,14 @@ class Protocol:
             found += [Entry(name, "informed", each) for each in minutes]
         return found
 
+    def references(self, cell: Cell) -> list[Entry]:
+        """Entries of a cell that no firm could use."""
+        here = cell.programme == self.detail_programme and cell.seed in self.reference_seeds
+        return [CLAIRVOYANT] if here else []
+
     def told_wrong(self, cell: Cell) -> list[Entry]:
         """Entries of a cell that were trained for something else."""
-        if cell.programme != self.misspecified_programme:
+        if cell.programme != self.detail_programme:
             return []
         others = [name for name in self.responses if name != cell.response]
         if cell.world in STRUCTURES:
@@ -169,9 +178,9 @@ PROTOCOL = Protocol(
     },
     informed={"maskable_ppo": (1.0,), "rollout": (1.0,)},
     misspecified={"rollout": 1.0},
-    misspecified_programme="tiered",
+    detail_programme="tiered",
+    reference_seeds=(1,),
     pool=4000,
-    clairvoyant_customers=2000,
 )
 QUICK = dataclasses.replace(
     PROTOCOL,
@@ -185,6 +194,6 @@ QUICK = dataclasses.replace(
     robust={"maskable_ppo": (0.25,), "rollout": (0.25,)},
     informed={"rollout": (0.25,)},
     misspecified={},
+    reference_seeds=(),
     pool=1000,
-    clairvoyant_customers=0,
 )

@@ -82,9 +82,12 @@ def run_block(
     wanted = list(protocol.entries if entries is None else entries)
     shared: dict[Entry, Policy] = {}
     for cell in cells_of(protocol, block):
-        policies: dict[Entry, Policy] = {}
-        more = protocol.told_wrong(cell) if entries is None else []
+        policies: dict[Entry, Policy | None] = {}
+        more = [*protocol.told_wrong(cell), *protocol.references(cell)] if entries is None else []
         for entry in results.missing(cell, [*wanted, *more]):
+            if entry.regime == "reference":
+                policies[entry] = None
+                continue
             if entry.regime != "robust":
                 tell(f"{cell.name}: {entry.name}")
                 policies[entry] = trained(protocol, folder / "trainings", cell, entry)

@@ -138,8 +138,8 @@ def _clairvoyant(summary: Summary) -> str:
     ]
     return _section(
         "Against the clairvoyant",
-        "The clairvoyant sees latent states, and no firm can. What the rollout reaches of its gain; "
-        "the rest is what a firm cannot see and what learning misses.",
+        "The clairvoyant sees latent states, and no firm can. What the rollout reaches of its "
+        "gain; the rest is what a firm cannot see and what learning misses.",
         _table(["market", "clairvoyant", "rollout's share of it"], rows),
     )
 

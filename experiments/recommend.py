@@ -26,7 +26,7 @@ from experiments.worlds import build_world, draw_customers, warm_up
 from policies.catalogue import build_policy, entry, learn_in_time
 from policies.training_run import TrainingRun
 from sim.counterfactual import Branch, paired, run_branches
-from sim.metrics import Estimate
+from sim.metrics import Estimate, paired_mean
 from sim.world import World
 
 _SCALES = (0.5, 2.0)
@@ -91,6 +91,10 @@ def recommend_config(config: RecommendConfig, progress: Progress | None = None) 
     gains, facts = _gains(config, choices, policies, config.constraints, show, "Compare")
     ranked = rank(gains, weights, config.confidence)
     answer = ranked.order[0]
+    first = [choices[at] for at in ranked.order[:2]]
+    title = "Confirm on other customers"
+    fresh, _ = _gains(config, first, policies, config.constraints, show, title, cohort=1)
+    confirmed = np.einsum("cwn,w->cn", fresh, weights)
     summary = {
         "name": config.name,
         "version": version(),
@@ -105,6 +109,10 @@ def recommend_config(config: RecommendConfig, progress: Progress | None = None) 
         "responses": list(config.responses),
         "beliefs": weights.tolist(),
         "choices": _rows(choices, ranked, gains, facts),
+        "confirmed": {
+            **_interval(paired_mean(confirmed[0], config.confidence)),
+            "ahead": _interval(paired_mean(confirmed[0] - confirmed[1], config.confidence)),
+        },
         "turns": [
             {
                 "response": config.responses[turn.world],
@@ -194,6 +202,7 @@ def _gains(
     constraints: ConstraintParameters,
     show: Progress,
     title: str,
+    cohort: int = 0,
 ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
     """Gains above no programme and no offers, shape (choices, worlds, customers), and facts."""
     posterior = config.world.population.posterior
@@ -206,7 +215,7 @@ def _gains(
     with show.stage(title, len(config.responses) * config.weeks) as tick:
         for at in range(len(config.responses)):
             idle = _worlds(config, _NOTHING)[at]
-            customers = draw_customers(config, posterior, "evaluate", n)
+            customers = draw_customers(config, posterior, "evaluate", n, cohort=cohort)
             friends = warm_up(idle, customers, key, config.warmup_weeks).network
             governed = [GovernedPolicy(deepcopy(policies[one]), constraints, n) for one in choices]
             worlds = {one.programme: _worlds(config, one.programme)[at] for one in choices}

@@ -29,6 +29,8 @@ _LIMITS = (
     "Setting a programme up and running it costs nothing here; add what it costs.",
     "Intervals are over customers, for one training of each policy that learns; training's own "
     "luck is not in them.",
+    "The figure and tables show all choices on the customers that the choice was made on; the best "
+    "of many flatters there, so the answer above has other customers.",
     "Rivals do not copy the programme.",
 )
 
@@ -36,16 +38,18 @@ _LIMITS = (
 def headline(summary: Summary) -> str:
     """The answer in one sentence or two."""
     best, runner_up = summary["choices"][0], summary["choices"][1]
-    sure = "" if best["low"] > 0 else " That is not surely more than nothing."
+    found, ahead = summary["confirmed"], summary["confirmed"]["ahead"]
+    sure = "" if found["low"] > 0 else " That is not surely more than nothing."
     close = (
-        "a tie within luck"
-        if runner_up["behind_low"] <= 0
-        else f"{_money(runner_up['behind'])} less"
+        f"{_money(ahead['gain'])} less"
+        if ahead["low"] > 0
+        else f"no different within luck ({_money(-ahead['high'])} to {_money(-ahead['low'])})"
     )
     return (
-        f"Choose {_name(best)}: {_money(best['gain'])} per customer in {summary['weeks']} weeks "
-        f"above no programme and no offers ({_money(best['low'])} to {_money(best['high'])}), mean "
-        f"over response worlds.{sure} Runner-up: {_name(runner_up)}, {close}."
+        f"Choose {_name(best)}: {_money(found['gain'])} per customer in {summary['weeks']} weeks "
+        f"above no programme and no offers ({_money(found['low'])} to {_money(found['high'])}), "
+        f"mean over response worlds, on customers that the choice was not made on.{sure} "
+        f"Runner-up: {_name(runner_up)}, {close}."
     )
 
 

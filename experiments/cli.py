@@ -188,7 +188,9 @@ def train(
     minutes go on from where fewer ended. The test is paired lift over no offers, with interval.
 
     \b
-    Learners: maskable_ppo; price_ppo, which is told a price of the budget.
+    Learners: uplift, lin_ucb, lin_ts, maskable_ppo, price_ppo (told a price of the budget),
+    rollout; docs/policies.md says what each is. Rollout and uplift share a given time out among
+    their rounds, so with more minutes they do not go on: give another name.
     Keys besides those of world, response, programme, offers and constraints:
       policy=maskable_ppo  parameters={learning_rate:0.001,…}   settings of the learner
       minutes=N                wall-clock time; none: as many steps as the settings say

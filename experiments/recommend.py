@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.records import Customers
 from agents.rng import derive_seed
 from envs.constraints.parameters import ConstraintParameters
 from envs.decision import GovernedPolicy, Policy
@@ -31,6 +32,7 @@ from sim.world import World
 
 _SCALES = (0.5, 2.0)
 _FINALISTS = 4
+_LEAST_POOL = 20  # training customers of each market
 _NOTHING = "no_programme"
 _MINOR = 100.0
 
@@ -182,12 +184,14 @@ def _trained(
 
 def _training_task(config: RecommendConfig, programmes: Sequence[str]) -> OfferTask:
     posterior = config.world.population.posterior
-    worlds, pools = [], []
-    share = max(config.pool // (len(programmes) * len(config.responses)), 1)
+    worlds: list[World] = []
+    pools: list[Customers] = []
+    share = max(config.pool // (len(programmes) * len(config.responses)), _LEAST_POOL)
     for programme in programmes:
         for world in _worlds(config, programme):
-            pool = draw_customers(config, posterior, "train", share)
-            warm_up(world, pool, derive_seed(config.seed, "train"), config.warmup_weeks)
+            pool = draw_customers(config, posterior, "train", share, cohort=len(pools))
+            idle = _worlds(config, _NOTHING)[len(pools) % len(config.responses)]
+            warm_up(idle, pool, derive_seed(config.seed, "train"), config.warmup_weeks)
             worlds.append(world)
             pools.append(pool)
     return OfferTask(

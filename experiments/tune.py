@@ -1,7 +1,7 @@
 """Search for a learner's settings with Optuna, judged by lift on validation customers.
 
 Optuna is called directly: the study lies in the run's folder as a journal, so that a search that
-was cut off goes on, and several processes may search at once.
+was cut off goes on.
 """
 
 import json
@@ -45,8 +45,15 @@ def run_tune(config: TuneConfig) -> dict[str, Any]:
         with progress.stage("Draw customers"):
             task, judge = training_task(config), Judge(config, "plan")
         space = _space(config)
-        if done == 0:  # the defaults are the first trial: nothing worse may win
-            study.enqueue_trial(_defaults(config), skip_if_exists=True)
+        for trial in study.trials:
+            if not trial.state.is_finished():  # a killed session was at it
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        defaults = _defaults(config)
+        tried = [trial.params for trial in study.trials if trial.values]
+        if defaults not in tried:  # the defaults are tried first: nothing worse may win
+            study.enqueue_trial(defaults)
+        if done:  # going on draws anew instead of repeating the beginning
+            study.sampler.reseed_rng()
 
         def objective(trial: Any) -> float:
             chosen = {name: _suggest(trial, name, where) for name, where in space.items()}
@@ -66,7 +73,11 @@ def run_tune(config: TuneConfig) -> dict[str, Any]:
                 callbacks=[lambda study, trial: tick()],
             )
     best = study.best_trial
-    first = study.get_trials(deepcopy=False, states=finished)[0]
+    first = next(
+        trial
+        for trial in study.get_trials(deepcopy=False, states=finished)
+        if trial.params == defaults
+    )
     frame = study.trials_dataframe()
     write_atomic(folder / "trials.csv", frame.to_csv(index=False))
     write_atomic(folder / "best.yaml", "".join(f"{k}: {v}\n" for k, v in best.params.items()))

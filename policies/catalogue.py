@@ -30,7 +30,7 @@ Learn = Callable[[OfferTask, Any, int, "TrainingRun"], Policy]
 
 
 # What ends a training before its time, and a value that never does.
-_ENDLESS: dict[str, Any] = {"total_steps": 10**12, "states": 120_000}
+_ENDLESS: dict[str, Any] = {"total_steps": 10**12, "states": 120_000, "passes": 1000}
 
 
 @dataclass(frozen=True)

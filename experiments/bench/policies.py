@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from agents.files import write_atomic
-from agents.rng import derive_seed
 from experiments.bench.machine import describe, load_average
 from experiments.benchmark.claims import claim_rows
+from experiments.benchmark.markets import mark
 from experiments.benchmark.page import page
-from experiments.benchmark.protocol import CLAIRVOYANT, PROTOCOL, QUICK, Cell, Entry, Protocol
+from experiments.benchmark.protocol import CLAIRVOYANT, PROTOCOL, QUICK, Entry, Protocol
 from experiments.benchmark.results import Results
 from experiments.benchmark.runner import Block, blocks, run_protocol
-from experiments.benchmark.small_problem import SmallProblem, gain_of, optimal_gain, solve
+from experiments.benchmark.small_problem import SmallProblem, solve
+from experiments.benchmark.small_runs import small_problem_shares
+from experiments.benchmark.statistics import Interval
 from experiments.benchmark.summary import (
     Table,
     compared,
@@ -24,12 +26,10 @@ from experiments.benchmark.summary import (
     regret_rows,
 )
 from experiments.console import Progress
-from policies.catalogue import learn_in_time
-from policies.training_run import TrainingRun
 
-_SMALL_CUSTOMERS, _SMALL_POOL, _SMALL_SECONDS = 20_000, 4000, 60.0
-_QUICK_SECONDS = 20.0
+_SMALL_SECONDS, _QUICK_SECONDS = 60.0, 20.0
 _LEARNERS = ("uplift", "lin_ucb", "lin_ts", "maskable_ppo", "rollout")
+_QUICK_LEARNERS = ("maskable_ppo", "rollout")
 
 
 def bench_policies(
@@ -61,8 +61,16 @@ def bench_policies(
                 tick()
 
             run_protocol(protocol, home, workers, done, deadline=begun + hours * 3600)
-        with progress.stage("Small problem", len(_LEARNERS)) as tick:
-            small = _small_problem(home, _QUICK_SECONDS if quick else _SMALL_SECONDS, tick)
+        learners = _QUICK_LEARNERS if quick else _LEARNERS
+        with progress.stage("Small problem", len(learners) * len(protocol.seeds)) as tick:
+            small = small_problem_shares(
+                learners,
+                protocol.seeds,
+                _QUICK_SECONDS if quick else _SMALL_SECONDS,
+                home / "small_problem",
+                workers,
+                tick,
+            )
     summary = summarise(protocol, home, small) | {
         "quick": quick,
         "hours": (time.monotonic() - begun) / 3600,
@@ -74,15 +82,12 @@ def bench_policies(
     return summary
 
 
-def summarise(protocol: Protocol, home: Path, small: dict[str, float]) -> dict[str, Any]:
+def summarise(protocol: Protocol, home: Path, small: dict[str, Interval]) -> dict[str, Any]:
     """Everything that the cells on disk say."""
-    table = Table(Results(home / "cells", protocol))
+    table = Table(Results(home / "cells", protocol, mark(protocol)))
+    optimum = solve(SmallProblem())
     entries = protocol.entries
-    ladder = interquartile_rows(table, entries)
-    if ladder:
-        best = _entry_of(ladder[0])
-        behind = {_entry_of(row): row["value"] for row in compared(table, best, entries)}
-        ladder = [{**row, "behind": behind.get(_entry_of(row))} for row in ladder]
+    rollouts = [entry for entry in entries if entry.policy == "rollout"]
     informed = [entry for entry in entries if entry.regime == "informed"]
     nulls = [
         use
@@ -90,7 +95,7 @@ def summarise(protocol: Protocol, home: Path, small: dict[str, float]) -> dict[s
         if entry.policy == "rollout" and (use := null_budget_use(table, entry)) is not None
     ]
     longest = max(
-        (entry for entry in entries if entry.policy == "rollout"),
+        rollouts,
         key=lambda entry: (entry.regime == "informed", entry.minutes),
     )
     return {
@@ -101,7 +106,12 @@ def summarise(protocol: Protocol, home: Path, small: dict[str, float]) -> dict[s
             all(entry.name in known for entry in entries) for known in table.known.values()
         ),
         "rows": market_rows(table, [*entries, CLAIRVOYANT], CLAIRVOYANT),
-        "interquartile_mean": ladder,
+        "interquartile_mean": interquartile_rows(table, entries),
+        "rollout_ahead": [
+            {"rollout": entry.name, **row}
+            for entry in rollouts
+            for row in compared(table, entry, entries)
+        ],
         "regret": regret_rows(table, entries),
         "non_inferiority": [
             {
@@ -115,52 +125,33 @@ def summarise(protocol: Protocol, home: Path, small: dict[str, float]) -> dict[s
             if any(table.outcomes(market, entry) for market in table.markets)
         ],
         "null_informed_budget_use": max(nulls, default=None),
-        "small_problem": small,
+        "small_problem": {
+            **{name: interval.value for name, interval in small.items()},
+            "myopic": optimum.myopic_gain / optimum.gain,
+        },
+        "small_problem_intervals": {name: one._asdict() for name, one in small.items()},
         "clairvoyant": _left(table, longest),
         "misspecification": misspecification_rows(table),
         "trade_press_claims": claim_rows(table, longest),
     }
 
 
-def _entry_of(row: dict[str, Any]) -> Entry:
-    return Entry(row["policy"], row["regime"], row["train_minutes"])
-
-
 def _left(table: Table, entry: Entry) -> list[dict[str, Any]]:
     """The clairvoyant's gain as a share of the margin, and what the entry reaches of it."""
     rows = []
     for market in table.markets:
-        cells = [table.known[Cell(*market, seed)] for seed in table.protocol.seeds]
-        names = {CLAIRVOYANT.name, entry.name}
-        both = [known for known in cells if known.keys() >= names]
-        best = sum(known[CLAIRVOYANT.name].gain for known in both)
+        both = table.pairs(market, entry, CLAIRVOYANT)
+        best = sum(theirs.gain for _, theirs in both)
         if not both or best <= 0:
             continue
         rows.append(
             {
                 **market._asdict(),
-                "clairvoyant": best / sum(known[CLAIRVOYANT.name].margin for known in both),
-                "share": sum(known[entry.name].gain for known in both) / best,
+                "clairvoyant": best / sum(theirs.margin for _, theirs in both),
+                "share": sum(mine.gain for mine, _ in both) / best,
             }
         )
     return rows
-
-
-def _small_problem(home: Path, seconds: float, tick: Any) -> dict[str, float]:
-    """Share of the belief-optimal gain of each learner, on the same customers and luck."""
-    problem = SmallProblem()
-    optimum = solve(problem)
-    customers = problem.customers(_SMALL_CUSTOMERS, 1, test=True)
-    key = derive_seed(1, "evaluate")
-    best = optimal_gain(problem, optimum, customers, key).mean()
-    task = problem.task(_SMALL_POOL, 1)
-    shares = {}
-    for name in _LEARNERS:
-        run = TrainingRun(home / "small_problem" / name, seconds=seconds, clock=time.process_time)
-        policy = learn_in_time(name, task, 1, run)
-        shares[name] = float(gain_of(problem, policy, customers, key).mean() / best)
-        tick()
-    return {**shares, "myopic": optimum.myopic_gain / optimum.gain}
 
 
 def table(result: dict[str, Any]) -> str:

@@ -72,9 +72,7 @@ def claim_rows(table: Table, entry: Entry) -> list[dict[str, Any]]:
         for market in table.markets:
             if market.programme != PROGRAMME:
                 continue
-            pairs = list(
-                zip(table.outcomes(market, entry), table.outcomes(market, STATIC), strict=False)
-            )
+            pairs = table.pairs(market, entry, STATIC)
             if not pairs:
                 continue
             values = np.array([claim.value(mine, static) for mine, static in pairs])

@@ -1,7 +1,10 @@
 """The markets of the protocol: worlds, customers of training and of test."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,10 +17,12 @@ from envs.constraints.parameters import ConstraintParameters
 from envs.task import OfferTask
 from experiments.benchmark.protocol import BEHAVIOUR, STRUCTURES, Cell, Entry, Protocol
 from experiments.config import SimulateConfig, compose_simulate
+from experiments.version import market_code
 from experiments.worlds import build_world, draw_customers, warm_up
 from sim.world import World
 
 _MINOR = 100
+_DECIDING = ("cells", "markets", "runner")  # modules that results depend on
 
 
 def config_of(protocol: Protocol, cell: Cell) -> SimulateConfig:
@@ -32,6 +37,17 @@ def config_of(protocol: Protocol, cell: Cell) -> SimulateConfig:
             "constraints.approval=experiment",
         ]
     )
+
+
+def mark(protocol: Protocol) -> str:
+    """Digest of what results depend on besides the protocol: configurations and code."""
+    first = protocol.seeds[0]
+    configs = [asdict(config_of(protocol, cell)) for cell in protocol.cells if cell.seed == first]
+    text = json.dumps([configs, STRUCTURES], sort_keys=True, default=str)
+    digest = hashlib.sha256(f"{market_code()} {text}".encode())
+    for name in _DECIDING:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def world_of(config: SimulateConfig) -> World:
@@ -79,17 +95,20 @@ def training_task(
 ) -> OfferTask:
     """What learners train on: every programme of the protocol in these response worlds.
 
-    ``change`` is made to each market's configuration. Each market has training customers who have
-    lived in it; none of them is a test customer, and their luck is that of the role "train".
+    ``change`` is made to each market's configuration. Each market has training customers of its
+    own who have lived in it; none of them is a test customer, and their luck is that of the role
+    "train".
     """
-    worlds, pools = [], []
+    worlds: list[World] = []
+    pools: list[Customers] = []
     constraints: ConstraintParameters | None = None
     share = max(protocol.pool // (len(responses) * len(protocol.programmes)), 1)
     for programme in protocol.programmes:
         for response in responses:
             config = change(config_of(protocol, Cell(world, response, programme, seed)))
             market = world_of(config)
-            pool = draw_customers(config, config.world.population.posterior, "train", share)
+            posterior = config.world.population.posterior
+            pool = draw_customers(config, posterior, "train", share, cohort=len(pools))
             warm_up(market, pool, derive_seed(seed, "train"), protocol.warmup_weeks)
             worlds.append(market)
             pools.append(pool)

@@ -1,5 +1,6 @@
 """docs/benchmark.md: what the benchmark found, made from its JSON."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -50,13 +51,11 @@ offers, paired on the same customers and luck. Intervals are 95 %.
 
 def _ladder(summary: Summary) -> str:
     rows = [
-        [
-            _entry(row),
-            _share(row["value"]),
-            _interval(row),
-            _share(row["behind"]) if row.get("behind") is not None else "",
-        ]
-        for row in summary["interquartile_mean"]
+        [_entry(row), _share(row["value"]), _interval(row)] for row in summary["interquartile_mean"]
+    ]
+    ahead = [
+        [row["rollout"], _entry(row), _share(row["value"]), _interval(row)]
+        for row in summary["rollout_ahead"]
     ]
     regret = [
         [_entry(row), _share(row["mean_regret"]), _share(row["worst_regret"])]
@@ -65,7 +64,9 @@ def _ladder(summary: Summary) -> str:
     return _section(
         "The ladder",
         "Interquartile mean over all markets and seeds, with a bootstrap interval over seeds.",
-        _table(["policy", "value", "interval", "behind the best"], rows),
+        _table(["policy", "value", "interval"], rows),
+        "How far the rollout is ahead of each other, paired by cell.",
+        _table(["rollout", "other", "ahead", "interval"], ahead),
         "Regret: how far the mean of a market is behind that of the best entry there.",
         _table(["policy", "mean regret", "worst market"], regret),
     )
@@ -227,11 +228,13 @@ def _mean(values: Sequence[float] | None) -> float | None:
 
 def _share(value: float | None) -> str:
     """A share of the margin in percent, two decimals, with its sign."""
-    return "–" if value is None else f"{100 * value:+.2f} %".replace("-", "−")
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{100 * value:+.2f} %".replace("-", "−")
 
 
 def _percent(value: float | None) -> str:
-    if value is None or value != value:
+    if value is None or not math.isfinite(value):
         return "–"
     return f"{100 * value:.1f} %".replace("-", "−")
 

@@ -47,9 +47,12 @@ class Results:
     Parameters
     ----------
     folder
-        Holds a JSON file for each cell. Files of another protocol are refused.
+        Holds a JSON file for each cell. Files of another protocol, configuration or code are
+        refused: a table of mixed results says nothing.
     protocol
         What they are of.
+    mark
+        Digest of configuration and code; see ``experiments.benchmark.markets.mark``.
 
     Raises
     ------
@@ -57,20 +60,22 @@ class Results:
         If the folder holds results of another protocol.
     """
 
-    def __init__(self, folder: Path, protocol: Protocol) -> None:
+    def __init__(self, folder: Path, protocol: Protocol, mark: str = "") -> None:
         self.folder = folder
         self.protocol = protocol
-        mark = folder / "protocol.json"
-        text = json.dumps({"version": protocol.version, "digest": protocol.digest})
-        if mark.exists():
-            if mark.read_text("utf-8") != text:
-                raise InputError(
-                    f"{folder}: results of protocol {mark.read_text('utf-8')}, not {text}; "
-                    "give another folder"
-                )
+        path = folder / "protocol.json"
+        about = {"version": protocol.version, "digest": protocol.digest, "mark": mark}
+        if path.exists():
+            known = json.loads(path.read_text("utf-8"))
+            for name, value in about.items():
+                if known.get(name) != value:
+                    raise InputError(
+                        f"{folder}: results of protocol {name}={known.get(name)!r}, not {value!r}; "
+                        "give another folder"
+                    )
             return
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(mark, text)
+        write_atomic(path, json.dumps(about))
 
     def known(self, cell: Cell) -> dict[str, Outcome]:
         """Outcomes of a cell by the name of the entry, as far as they have been run."""

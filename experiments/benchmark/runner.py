@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from envs.decision import Policy
+from envs.task import OfferTask
 from experiments.benchmark.cells import run_cell
-from experiments.benchmark.markets import as_pareto_nbd, responses_told, training_task
+from experiments.benchmark.markets import as_pareto_nbd, mark, responses_told, training_task
 from experiments.benchmark.protocol import BEHAVIOUR, Cell, Entry, Protocol
 from experiments.benchmark.results import Results
 from policies import catalogue
@@ -49,14 +50,29 @@ def trained(protocol: Protocol, folder: Path, cell: Cell, entry: Entry) -> Polic
     told = responses[0] if len(responses) == 1 else "all"
     wrong = entry.wrong == BEHAVIOUR
     label = f"{told}-{BEHAVIOUR}" if wrong else told
-    run = TrainingRun(
-        folder / f"{cell.world}-{label}-{cell.seed}-{entry.policy}-{entry.minutes:g}",
-        seconds=entry.minutes * _MINUTE,
-        clock=time.process_time,
-    )
     change = as_pareto_nbd if wrong else lambda config: config
     task = training_task(protocol, cell.world, responses, cell.seed, change)
-    return catalogue.learn_in_time(entry.policy, task, cell.seed, run)
+    name = f"{cell.world}-{label}-{cell.seed}-{entry.policy}-{entry.minutes:g}"
+    return timed(entry.policy, task, cell.seed, folder / name, entry.minutes * _MINUTE)
+
+
+def timed(policy: str, task: OfferTask, seed: int, folder: Path, seconds: float) -> Policy:
+    """Train for so many seconds of this process; what is compiled first is not counted.
+
+    Raises
+    ------
+    RuntimeError
+        If not one iteration was finished in the time: such a policy says nothing of its learner.
+    """
+    kernels = OfferTask(
+        task.worlds[:1], task.pools[0], task.constraints, horizon=2, paired=task.paired
+    )
+    catalogue.learn_in_time(policy, kernels, seed, TrainingRun(seconds=0.01))
+    with TrainingRun(folder, seconds=seconds, clock=time.process_time) as run:
+        learned = catalogue.learn_in_time(policy, task, seed, run)
+        if not run.history:
+            raise RuntimeError(f"{policy}: no iteration within {seconds:g} s; give it more time")
+    return learned
 
 
 def run_block(
@@ -78,9 +94,9 @@ def run_block(
         Called with a line before each piece of work.
     """
     tell = tell or (lambda line: None)
-    results = Results(folder / "cells", protocol)
+    results = Results(folder / "cells", protocol, mark(protocol))
     wanted = list(protocol.entries if entries is None else entries)
-    shared: dict[Entry, Policy] = {}
+    shared: dict[tuple[Entry, tuple[str, ...]], Policy] = {}
     for cell in cells_of(protocol, block):
         policies: dict[Entry, Policy | None] = {}
         more = [*protocol.told_wrong(cell), *protocol.references(cell)] if entries is None else []
@@ -88,14 +104,11 @@ def run_block(
             if entry.regime == "reference":
                 policies[entry] = None
                 continue
-            if entry.regime != "robust":
+            key = (entry, responses_told(protocol, entry, cell.response))
+            if key not in shared:
                 tell(f"{cell.name}: {entry.name}")
-                policies[entry] = trained(protocol, folder / "trainings", cell, entry)
-                continue
-            if entry not in shared:
-                tell(f"{block.world}-{block.seed}: {entry.name}")
-                shared[entry] = trained(protocol, folder / "trainings", cell, entry)
-            policies[entry] = shared[entry]
+                shared[key] = trained(protocol, folder / "trainings", cell, entry)
+            policies[entry] = shared[key]
         if policies:
             tell(f"{cell.name}: run")
             results.add(cell, run_cell(protocol, cell, policies))
@@ -120,11 +133,11 @@ def run_protocol(
     deadline
         ``time.monotonic`` after which no further block begins.
     """
-    Results(folder / "cells", protocol)
+    Results(folder / "cells", protocol, mark(protocol))
     left = blocks(protocol)
     context = multiprocessing.get_context("spawn")
     done = 0
-    with ProcessPoolExecutor(workers, context, initializer=_alone) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=alone) as pool:
         chosen = None if entries is None else list(entries)
         running = {
             pool.submit(_block_before, deadline, protocol, folder, block, chosen): block
@@ -150,7 +163,7 @@ def _block_before(
     return True
 
 
-def _alone() -> None:
+def alone() -> None:
     """One core for this process: the next that no other worker has taken."""
     import numba
 

@@ -4,6 +4,7 @@ Values are normalised per cell before any of this (share of the no_offers margin
 world counts for more because its baskets are dearer.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,20 +48,24 @@ def interquartile_mean(values: NDArray[np.float64]) -> float:
 
 def interquartile(
     values: NDArray[np.float64],
+    strata: Sequence[str],
     against: NDArray[np.float64] | None = None,
     resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
     """Interquartile mean over markets and seeds with a stratified bootstrap interval.
 
-    Seeds are drawn with replacement within each market (Agarwal et al. 2021, Deep Reinforcement
+    Seeds are drawn with replacement within each stratum (Agarwal et al. 2021, Deep Reinforcement
     Learning at the Edge of the Statistical Precipice), the same ones for both sides of a
-    comparison: sides share customers and luck.
+    comparison: sides share customers and luck. Markets of one stratum are drawn together: with
+    one seed they share customers, luck and trainings, and are not independent.
 
     Parameters
     ----------
     values
         Shape (markets, seeds).
+    strata
+        What each market shares its seeds with, shape (markets,): its world.
     against
         Another policy's values in the same cells; then the interval is of the difference of the
         two interquartile means.
@@ -71,7 +76,8 @@ def interquartile(
     """
     markets, seeds = values.shape
     rng = np.random.default_rng(0)
-    drawn = rng.integers(0, seeds, (resamples, markets, seeds))
+    names, stratum = np.unique(np.asarray(strata), return_inverse=True)
+    drawn = rng.integers(0, seeds, (resamples, names.size, seeds))[:, stratum]
     rows = np.arange(markets)[None, :, None]
 
     def middle(of: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,6 +46,15 @@ class Table:
         found = (self.known[Cell(*market, seed)].get(entry.name) for seed in self.protocol.seeds)
         return [outcome for outcome in found if outcome is not None]
 
+    def pairs(self, market: Market, one: Entry, other: Entry) -> list[tuple[Outcome, Outcome]]:
+        """Outcomes of two entries in the cells of a market that both have run."""
+        cells = (self.known[Cell(*market, seed)] for seed in self.protocol.seeds)
+        return [
+            (known[one.name], known[other.name])
+            for known in cells
+            if one.name in known and other.name in known
+        ]
+
     def shares(
         self, entry: Entry, markets: Iterable[Market] | None = None
     ) -> NDArray[np.float64] | None:
@@ -57,6 +66,11 @@ class Table:
                 return None
             rows.append([outcome.share for outcome in found])
         return np.array(rows)
+
+    @property
+    def strata(self) -> list[str]:
+        """World of each market: markets of one world share customers and luck by seed."""
+        return [market.world for market in self.markets]
 
     def finished(self, entry: Entry) -> bool:
         """Whether every cell has been run."""
@@ -96,12 +110,9 @@ def _share_of(table: Table, market: Market, entry: Entry, reference: Entry) -> f
 
     None where the reference was not run, or gained nothing to take a share of.
     """
-    cells = [table.known[Cell(*market, seed)] for seed in table.protocol.seeds]
-    both = [known for known in cells if entry.name in known and reference.name in known]
-    best = sum(known[reference.name].gain for known in both)
-    if not both or best <= 0:
-        return None
-    return sum(known[entry.name].gain for known in both) / best
+    both = table.pairs(market, entry, reference)
+    best = sum(theirs.gain for _, theirs in both)
+    return sum(mine.gain for mine, _ in both) / best if both and best > 0 else None
 
 
 def interquartile_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
@@ -110,7 +121,7 @@ def interquartile_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str,
     for entry in entries:
         shares = table.shares(entry)
         if shares is not None:
-            rows.append(_labelled(entry, interquartile(shares)))
+            rows.append(_labelled(entry, interquartile(shares, table.strata)))
     return sorted(rows, key=lambda row: -row["value"])
 
 
@@ -123,7 +134,7 @@ def compared(table: Table, entry: Entry, others: Iterable[Entry]) -> list[dict[s
     for other in others:
         theirs = table.shares(other)
         if theirs is not None and other != entry:
-            found.append(_labelled(other, interquartile(mine, against=theirs)))
+            found.append(_labelled(other, interquartile(mine, table.strata, against=theirs)))
     return found
 
 
@@ -186,14 +197,8 @@ def misspecification_rows(table: Table) -> list[dict[str, Any]]:
     """What it costs to be told wrong: paired with the same policy told the truth, over seeds."""
     rows = []
     for market in table.markets:
-        cells = [Cell(*market, seed) for seed in table.protocol.seeds]
-        for wrong in table.protocol.told_wrong(cells[0]):
-            right = wrong._replace(wrong="")
-            both = [
-                (known[wrong.name], known[right.name])
-                for known in map(table.known.__getitem__, cells)
-                if wrong.name in known and right.name in known
-            ]
+        for wrong in table.protocol.told_wrong(Cell(*market, table.protocol.seeds[0])):
+            both = table.pairs(market, wrong, wrong._replace(wrong=""))
             if not both:
                 continue
             loss = over_seeds(np.array([right.share - mine.share for mine, right in both]))

@@ -194,9 +194,13 @@ def search(
         sampler=sampler,
     )
     names = list(presets)
-    if not study.trials:
-        for name in names:
-            still = {f"{name}.{lever}": 0.0 for lever in levers_of(presets[name]).names}
+    for trial in study.trials:
+        if not trial.state.is_finished():  # a killed session was at it
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    done = [trial.params for trial in study.trials if trial.values]
+    for name in names:
+        still = {f"{name}.{lever}": 0.0 for lever in levers_of(presets[name]).names}
+        if {_START: name, **still} not in done:
             study.enqueue_trial({_START: name, **still})
 
     def objective(trial: Any) -> float:
@@ -216,10 +220,9 @@ def search(
         if tell is not None:
             tell(study.best_value)
 
-    finished = [trial for trial in study.trials if trial.state.is_finished()]
-    if finished:  # going on draws anew instead of repeating the beginning
+    if done:  # going on draws anew instead of repeating the beginning
         study.sampler.reseed_rng()
-    left = max(parameters.trials - len(finished), 0)
+    left = max(parameters.trials - len(done), 0)
     study.optimize(objective, n_trials=left, callbacks=[after])
     history = [_entry(trial, parameters.dead_band) for trial in study.trials if trial.values]
     best = max(history, key=lambda entry: entry["gain"])

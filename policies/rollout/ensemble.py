@@ -7,6 +7,8 @@ the margin expected a week, because what an offer moves grows with what there is
 """
 
 import itertools
+import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,8 @@ from policies.network import CLIP, scaled
 from policies.rollout.parameters import RolloutParameters
 
 _VALUE = column("residual_value")
+_TIMED_STEPS = 7
+_STEP_OVERHEAD = 1.5  # of a step, for drawing rows and the optimiser
 _LEAST_MARGIN = 0.3  # in scales of the feature; below it all customers count alike
 
 
@@ -32,6 +36,14 @@ class Data(NamedTuple):
     gain: NDArray[np.float64]
     cost: NDArray[np.float64]
     customer: NDArray[np.int64]
+
+    def averaged(self, other: "Data", before: int) -> "Data":
+        """The mean of ``before`` passes and another pass over the same decisions."""
+        share = 1.0 / (before + 1)
+        return self._replace(
+            gain=self.gain + share * (other.gain - self.gain),
+            cost=self.cost + share * (other.cost - self.cost),
+        )
 
 
 class ValueEnsemble(nn.Module):
@@ -134,9 +146,15 @@ class LowerGain(nn.Module):
 
 
 def fit(
-    ensemble: ValueEnsemble, data: Data, parameters: RolloutParameters, seed: int
+    ensemble: ValueEnsemble,
+    data: Data,
+    parameters: RolloutParameters,
+    seed: int,
+    seconds: float = math.inf,
 ) -> dict[str, float]:
     """Train the ensemble in place; the same seed gives the same weights on one machine.
+
+    ``seconds`` of the processor bound the number of epochs, by the time that some steps take.
 
     Returns
     -------
@@ -164,14 +182,19 @@ def fit(
     precision = (precision / precision.mean())[:, None]
     goal_gain = torch.tensor(gain, dtype=torch.float32) / ensemble.get_buffer("gain_scale")
     goal_cost = torch.tensor(cost, dtype=torch.float32) / ensemble.get_buffer("cost_scale")
-    steps = parameters.epochs * -(-n // parameters.batch)
+    each = -(-n // parameters.batch)
+    epochs = parameters.epochs
+    if math.isfinite(seconds):
+        most = int(seconds / (each * _step_seconds(ensemble, parameters)))
+        epochs = min(epochs, max(most, 1))
+    steps = epochs * each
     optimizer = torch.optim.AdamW(
         ensemble.parameters(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, parameters.learning_rate, total_steps=steps
     )
-    for _ in range(parameters.epochs):
+    for _ in range(epochs):
         order = torch.from_numpy(rng.permutation(n))
         for at in range(0, n, parameters.batch):
             rows = order[at : at + parameters.batch]
@@ -185,6 +208,18 @@ def fit(
             optimizer.step()
             schedule.step()
     return _calibrate(ensemble, data, known, draws[:, row] == 0, parameters)
+
+
+def _step_seconds(ensemble: ValueEnsemble, parameters: RolloutParameters) -> float:
+    """Processor seconds of a step of the optimiser, the median of some that change nothing."""
+    observation = torch.zeros(parameters.batch, N_FEATURES)
+    taken = []
+    for _ in range(_TIMED_STEPS):
+        begun = time.process_time()
+        gain, cost = ensemble.outputs(observation)
+        torch.autograd.grad((gain.square() + cost.square()).mean(), list(ensemble.parameters()))
+        taken.append(time.process_time() - begun)
+    return max(_STEP_OVERHEAD * float(np.median(taken)), 1e-6)
 
 
 def _calibrate(

@@ -1,5 +1,6 @@
 """Learning by paired rollouts: sample, branch, regress, compare, repeat."""
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -7,19 +8,20 @@ import numpy as np
 import torch
 
 from agents.records import Customers
-from agents.rng import derive_seed
+from agents.rng import Purpose, derive_seed, draw_uniforms
 from envs.decision import NoOffers, Policy
 from envs.task import OfferTask, starts
 from policies.network import TorchPolicy
 from policies.rollout.comparison import Outcome, expected_outcome
 from policies.rollout.ensemble import Data, LowerGain, ValueEnsemble, fit
 from policies.rollout.parameters import RolloutParameters
-from policies.rollout.states import branch, following, sample_states
+from policies.rollout.states import States, branch, following, sample_states
 from policies.training_run import TrainingRun
 
 NAME = "rollout"
 _CHUNK = 64  # decisions of a world between two looks at the clock
-_GATHERING = 0.8  # share of a round's time; the rest is for fitting and comparing
+_FITTING = 0.25  # share of a round's time
+_SPLIT_DRAW = 3  # index of the draw; exploring has 2
 _REPLICA_STRIDE = 1 << 16  # of the luck of rounds and worlds, apart from each other
 
 
@@ -44,7 +46,9 @@ class _Learner:
         self.best: ValueEnsemble | None = None
         self.price = 0.0
         # Expected profit by customer held out and world, of no offers and of the best iterate.
+        begun = time.process_time()
         self.control = [run.profit for run in self._held_out(NoOffers())]
+        self.comparing = time.process_time() - begun
         self.best_profit = self.control
         self.most = [float(profit.mean()) for profit in self.control]
 
@@ -65,50 +69,65 @@ class _Learner:
     def policy(self) -> Policy:
         return NoOffers() if self.best is None else RolloutPolicy(self.best)
 
-    def gather(self, run: TrainingRun) -> Data:
-        """Branches of this round, from all worlds in turn, as many as the time allows.
+    def gather(self, until: float, run: TrainingRun) -> Data:
+        """Branches of this round, from all worlds in turn, until the run's clock says so.
 
-        What is left of the run's time is shared by the rounds that are left; a part of it is for
-        fitting and comparing. Without a limit all states are branched.
+        Once every state was branched, further passes branch it again on other luck, up to
+        ``parameters.passes``; gains and costs are means over passes.
         """
         task, parameters = self.task, self.parameters
-        rounds = parameters.iterations - self.iteration
-        until = run.elapsed + _GATHERING * (run.seconds - run.elapsed) / rounds
         each = -(-parameters.states // len(task.worlds))
-        sampled, follows = [], []
-        for at, world in enumerate(task.worlds):
-            luck = self._luck(at)
-            sampled.append(
-                sample_states(
-                    world, self.pools[at][0], self.policy(), task.constraints, task.horizon, each,
-                    derive_seed(self.seed, "train"), luck, parameters.exploring,
-                )
-            )  # fmt: skip
-            follow = None
-            if self.best is not None:
-                follow = following(LowerGain(self.best), world, task.constraints, self.price)
-            follows.append(follow)
+        sampled = [self._sampled(at, each) for at in range(len(task.worlds))]
+        follows = [
+            None
+            if self.best is None
+            else following(LowerGain(self.best), world, task.constraints, self.price)
+            for world in task.worlds
+        ]
         parts: list[Data] = []
-        for first in range(0, each, _CHUNK):
-            if parts and run.elapsed >= until:
-                break
-            for at, world in enumerate(task.worlds):
-                chunk = sampled[at].rows(slice(first, first + _CHUNK))
-                if chunk.customers.n:
-                    parts.append(
-                        branch(world, chunk, parameters, self.plan, self._luck(at), follows[at])
-                    )
+        for turn in range(parameters.passes):
+            place = 0
+            for first in range(0, max(states.customers.n for states in sampled), _CHUNK):
+                for at, world in enumerate(task.worlds):
+                    if parts and run.elapsed >= until:
+                        break
+                    chunk = sampled[at].rows(slice(first, first + _CHUNK))
+                    if not chunk.customers.n:
+                        continue
+                    luck = self._luck(at) + turn * parameters.replicas
+                    data = branch(world, chunk, parameters, self.plan, luck, follows[at])
+                    if turn == 0:
+                        parts.append(data)
+                    else:
+                        parts[place] = parts[place].averaged(data, turn)
+                    place += 1
         return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def _sampled(self, at: int, n: int) -> States:
+        """About ``n`` decisions in a world under the policy so far."""
+        task = self.task
+        return sample_states(
+            task.worlds[at], self.pools[at][0], self.policy(), task.constraints, task.horizon, n,
+            derive_seed(self.seed, "train"), self._luck(at), self.parameters.exploring,
+        )  # fmt: skip
 
     def _luck(self, world: int) -> int:
         """First replica of the luck of this round in a world."""
         return (1 + self.iteration * len(self.task.worlds) + world) * _REPLICA_STRIDE
 
     def step(self, run: TrainingRun) -> dict[str, float]:
-        """One round; figures for the log."""
-        data = self.gather(run)
+        """One round; figures for the log.
+
+        What is left of the run's time is shared by the rounds that are left. Comparing takes as
+        long as it took before the first round, fitting at most a share of the round.
+        """
+        rounds = self.parameters.iterations - self.iteration
+        end = run.elapsed + (run.seconds - run.elapsed) / rounds
+        gathering = (1.0 - _FITTING) * (end - run.elapsed) - self.comparing
+        data = self.gather(run.elapsed + gathering, run)
         ensemble = self.new_ensemble()
-        figures = fit(ensemble, data, self.parameters, self.seed * 1009 + self.iteration)
+        seed = self.seed * 1009 + self.iteration
+        figures = fit(ensemble, data, self.parameters, seed, end - self.comparing - run.elapsed)
         figures["states"] = float(data.observation.shape[0])
         figures |= self.compare(ensemble)
         figures["shadow_price"] = self.price
@@ -122,14 +141,17 @@ class _Learner:
         """
         found = self._held_out(RolloutPolicy(ensemble))
         profit = [run.profit for run in found]
-        means, variances = [], []
+        # A customer may live in several worlds, on the same luck: changes are summed by customer.
+        means, shares = [], []
         for new, old, control in zip(profit, self.best_profit, self.control, strict=True):
-            scale = abs(control.mean())
-            change = (new - old) / scale
+            change = (new - old) / abs(control.mean())
             means.append(change.mean())
-            variances.append(change.var(ddof=1) / change.size)
+            shares.append((change - change.mean()) / change.size)
         mean = float(np.mean(means))
-        error = float(np.sqrt(np.sum(variances))) / len(means)
+        ids = np.concatenate([pool.traits["id"] for _, pool in self.pools])
+        _, customer = np.unique(ids, return_inverse=True)
+        off = np.bincount(customer, np.concatenate(shares))
+        error = float(np.sqrt(np.square(off).sum())) / len(means)
         kept = mean > self.parameters.confidence_z * error
         if kept:
             self.best, self.best_profit = ensemble, profit
@@ -151,7 +173,7 @@ class _Learner:
 
     def state(self) -> dict[str, Any]:
         return {
-            "parameters": asdict(self.parameters),
+            "parameters": _lasting(self.parameters),
             "seed": self.seed,
             "iteration": self.iteration,
             "best": None if self.best is None else self.best.state_dict(),
@@ -168,7 +190,7 @@ class _Learner:
         ValueError
             If it is one of other settings or another seed.
         """
-        if state["parameters"] != asdict(self.parameters) or state["seed"] != self.seed:
+        if state["parameters"] != _lasting(self.parameters) or state["seed"] != self.seed:
             raise ValueError("the checkpoint is of a rollout with other parameters or seed")
         self.iteration = state["iteration"]
         self.best_profit, self.most = state["best_profit"], state["most"]
@@ -176,6 +198,12 @@ class _Learner:
         if state["best"] is not None:
             self.best = self.new_ensemble()
             self.best.load_state_dict(state["best"])
+
+
+def _lasting(parameters: RolloutParameters) -> dict[str, Any]:
+    """Settings that another session must share; how long it goes on may differ."""
+    ending = ("iterations", "states", "passes")
+    return {name: value for name, value in asdict(parameters).items() if name not in ending}
 
 
 def learn_rollout(
@@ -193,7 +221,8 @@ def learn_rollout(
     parameters
         Settings.
     seed
-        Of states, branches and networks; the same seed gives the same policy on one machine.
+        Of states, branches and networks; the same seed gives the same policy on one machine where
+        the run's time is not limited.
     run
         Clock, log and checkpoint. Rows of the log: ``r2_gain`` and ``r2_cost`` on customers left
         out; ``change`` with its 95 % interval, of the new iterate over the one before, and whether
@@ -227,7 +256,15 @@ def learn_rollout(
 
 
 def _split(pool: Customers, held_out: float, key: np.uint64) -> tuple[Customers, Customers]:
-    """Those to learn from, and those to compare iterates on; at least one each."""
-    rows = np.random.default_rng(int(key)).permutation(starts(pool))
-    cut = min(max(round(held_out * rows.size), 1), rows.size - 1)
-    return pool.take(np.sort(rows[cut:])), pool.take(np.sort(rows[:cut]))
+    """Those to learn from, and those to compare iterates on; at least one each.
+
+    By customer, not by row: who is held out in one world is held out in all.
+    """
+    rows = starts(pool)
+    if rows.size < 2:
+        raise ValueError(f"{rows.size} customers to start from: rollout needs two in each world")
+    place = draw_uniforms(key, pool.traits["id"][rows], Purpose.POLICY, _SPLIT_DRAW)
+    out = place < held_out
+    if out.all() or not out.any():
+        out = place == place.min()
+    return pool.take(rows[~out]), pool.take(rows[out])

@@ -15,6 +15,8 @@ class RolloutParameters:
         Rounds of sampling, branching, learning; the first follows nobody after its offer.
     states
         Decisions sampled a round, over all worlds.
+    passes
+        How often each decision is branched, on other luck; the time may be up before.
     weeks, replicas
         Length of a branch, and how often each is lived through.
     onward_weeks
@@ -36,6 +38,7 @@ class RolloutParameters:
 
     iterations: int = 2
     states: int = 12_000
+    passes: int = 1
     weeks: int = 13
     replicas: int = 4
     onward_weeks: float = 13.0
@@ -55,6 +58,7 @@ class RolloutParameters:
         for name, low, high in (
             ("iterations", 1, 50),
             ("states", 50, 10_000_000),
+            ("passes", 1, 1000),
             ("weeks", 1, 520),
             ("replicas", 1, 4096),
             ("onward_weeks", 0, 5200),

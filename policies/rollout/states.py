@@ -78,7 +78,7 @@ def sample_states(
     """
     customers = pool.take(slice(None))
     customers.state["replica"] = replica
-    watched = _Watched(policy, key, exploring)
+    watched = _Watched(policy, key ^ np.uint64(replica), exploring)
     governed = GovernedPolicy(watched, constraints, customers.n)
     market = LoyaltyMarket(world, customers, key, decider=governed)
     rng = np.random.default_rng([int(key), replica])

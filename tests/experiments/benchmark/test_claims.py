@@ -67,3 +67,14 @@ def test_being_told_wrong_costs_the_difference_to_the_truth(tmp_path):
         ("optimistic", "literature"), ("optimistic", "behaviour"),
     }  # fmt: skip
     assert all(row["loss"] == pytest.approx(0.01) for row in rows)
+
+
+def test_only_seeds_that_both_have_run_are_compared(tmp_path):
+    results = Results(tmp_path, SMALL)
+    for cell in SMALL.cells:
+        alive = 0.2 * cell.seed
+        results.add(cell, {STATIC.name: OUTCOME._replace(alive=alive)})
+        if cell.seed != 1:
+            results.add(cell, {MINE.name: OUTCOME._replace(alive=alive)})
+    rows = [row for row in claim_rows(Table(results), MINE) if row["claim"] == "retention +15 %"]
+    assert all(row["value"] == 0.0 for row in rows)

@@ -16,6 +16,16 @@ OUTCOME = Outcome(
 )  # fmt: skip
 
 
+def test_version_1_is_as_it_was_frozen():
+    assert (PROTOCOL.version, PROTOCOL.digest) == (1, "90a185740b127362")
+
+
+def test_results_of_other_code_or_configuration_are_refused(tmp_path):
+    Results(tmp_path, PROTOCOL, "one")
+    with pytest.raises(InputError, match="mark='one'"):
+        Results(tmp_path, PROTOCOL, "other")
+
+
 def test_every_market_is_covered_by_every_seed():
     cells = PROTOCOL.cells
     assert len(cells) == len(set(cells)) == 3 * 5 * 3 * 5

@@ -7,10 +7,12 @@ import pytest
 
 from experiments.bench.policies import summarise
 from experiments.benchmark import runner
+from experiments.benchmark.markets import mark
 from experiments.benchmark.page import page
 from experiments.benchmark.protocol import PROTOCOL, Entry
 from experiments.benchmark.results import Results
 from experiments.benchmark.runner import Block, blocks, cells_of, run_block
+from experiments.benchmark.statistics import Interval
 
 TINY = dataclasses.replace(
     PROTOCOL,
@@ -62,7 +64,7 @@ def test_robust_policies_are_trained_once_informed_ones_for_each_response(folder
 
 
 def test_every_entry_of_a_cell_is_on_disk(folder):
-    results = Results(folder / "cells", TINY)
+    results = Results(folder / "cells", TINY, mark(TINY))
     for cell in cells_of(TINY, Block("music_store", 1)):
         assert results.missing(cell, TINY.entries) == []
         for outcome in results.known(cell).values():
@@ -71,7 +73,7 @@ def test_every_entry_of_a_cell_is_on_disk(folder):
 
 
 def test_the_summary_has_the_keys_that_the_benchmark_promises(folder):
-    summary = summarise(TINY, folder, {"rollout": 0.9})
+    summary = summarise(TINY, folder, {"rollout": Interval(0.9, 0.8, 1.0)})
     assert {
         "protocol_version", "rows", "interquartile_mean", "null_informed_budget_use",
         "small_problem", "misspecification", "trade_press_claims",

@@ -29,7 +29,8 @@ def test_the_bootstrap_of_a_mean_of_many_markets_covers():
     truth = interquartile_mean(np.repeat(centre, 2, axis=1))
     covered = []
     for _ in range(120):
-        found = interquartile(centre + rng.normal(0, 0.3, (30, 5)), resamples=300)
+        luck = rng.normal(0, 0.3, (30, 5))
+        found = interquartile(centre + luck, [str(at) for at in range(30)], resamples=300)
         covered.append(found.low <= truth <= found.high)
     assert np.mean(covered) > 0.8
 
@@ -39,11 +40,23 @@ def test_a_difference_is_paired():
     rng = np.random.default_rng(7)
     luck = rng.normal(0, 10.0, (10, 5))
     one, other = luck + 0.5, luck
-    paired = interquartile(one, against=other)
+    paired = interquartile(one, ["a"] * 10, against=other)
     assert paired.value == pytest.approx(0.5)
     assert paired.high - paired.low < 1e-9
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    found = interquartile(np.full((3, 5), 2.0))
+    found = interquartile(np.full((3, 5), 2.0), ["a", "a", "b"])
     assert found == (2.0, 2.0, 2.0)
+
+
+def test_markets_that_share_their_seeds_are_drawn_together():
+    rng = np.random.default_rng(8)
+    worlds = np.repeat(["a", "b", "c"], 15)
+    covered = []
+    for _ in range(150):
+        shared = np.repeat(rng.normal(0, 1.0, (3, 5)), 15, axis=0)
+        values = shared + rng.normal(0, 1.0, (45, 5))
+        found = interquartile(values, list(worlds), resamples=300)
+        covered.append(found.low <= 0.0 <= found.high)
+    assert np.mean(covered) > 0.75  # by market alone it is about one half

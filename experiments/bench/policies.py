@@ -97,6 +97,7 @@ def summarise(protocol: Protocol, home: Path, small: dict[str, Interval]) -> dic
     longest = max(
         rollouts,
         key=lambda entry: (entry.regime == "informed", entry.minutes),
+        default=Entry("rollout", "informed"),
     )
     return {
         "protocol_version": protocol.version,

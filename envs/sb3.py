@@ -14,19 +14,6 @@ from envs.task import OfferTask
 TerminalValue = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 
 
-class _Stacked(np.ndarray):
-    """Rows that ``np.stack`` gives back as they are.
-
-    sb3-contrib stacks the masks of all rows, one by one, which takes longer than the
-    environment's week.
-    """
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if func is np.stack and len(args) == 1 and args[0] is self and not kwargs:
-            return self.view(np.ndarray)
-        return super().__array_function__(func, types, args, kwargs)
-
-
 class OfferVecEnv(VecEnv):
     """``OfferVectorEnv`` with SAME_STEP autoreset, as SB3 expects.
 
@@ -105,9 +92,13 @@ class OfferVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *arguments: Any, indices: Any = None, **keywords: Any
     ) -> Any:
-        """Rows of a method that answers for all rows at once (``action_masks``)."""
+        """Answers of a method that answers for all rows at once (``action_masks``).
+
+        Without ``indices`` all rows are one answer, shape (1, num_envs, …): sb3-contrib stacks
+        what it gets, and stacking rows one by one takes longer than the environment's week.
+        """
         answer = getattr(self.env, method_name)(*arguments, **keywords)
-        return (answer if indices is None else answer[self._rows(indices)]).view(_Stacked)
+        return answer[np.newaxis] if indices is None else answer[self._rows(indices)]
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
         """Never wrapped."""

@@ -173,7 +173,7 @@ def test_sb3_sees_masks_terminal_observations_and_truncation(task):
     env.seed(3)
     env.reset()
     assert env.has_attr("action_masks")
-    assert np.stack(env.env_method("action_masks")).shape == (12, env.action_space.n)
+    assert np.stack(env.env_method("action_masks")).shape == (1, 12, env.action_space.n)
     for _ in range(task.horizon):
         env.step_async(np.zeros(12, int))
         observation, _, done, infos = env.step_wait()

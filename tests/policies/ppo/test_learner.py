@@ -84,11 +84,17 @@ def test_an_update_is_the_update_of_the_library(filled):
             assert not torch.equal(value, before[name])
 
 
-def test_masks_of_all_rows_stack_without_a_loop_and_one_by_one(filled):
-    masks = filled.env.env_method("action_masks")
-    assert len(masks) == ROWS
-    assert np.stack(masks).shape == (ROWS, filled.action_space.n)
-    np.testing.assert_array_equal(np.stack(masks), np.stack(list(masks)))
+def test_masks_of_all_rows_are_one_answer_and_those_of_some_rows_their_own(filled):
+    (masks,) = filled.env.env_method("action_masks")
+    assert masks.shape == (ROWS, filled.action_space.n)
     np.testing.assert_array_equal(
-        np.stack(filled.env.env_method("action_masks", indices=[3, 5])), np.stack(masks)[[3, 5]]
+        np.stack(filled.env.env_method("action_masks", indices=[3, 5])), masks[[3, 5]]
     )
+
+
+def test_the_buffer_holds_the_masks_that_actions_were_drawn_under(filled):
+    buffer = filled.rollout_buffer
+    masks = buffer.action_masks.reshape(WEEKS, ROWS, filled.action_space.n)
+    drawn = buffer.actions.reshape(WEEKS, ROWS, 1).astype(int)
+    assert np.take_along_axis(masks, drawn, axis=2).all()
+    assert not masks.all()

@@ -746,8 +746,7 @@ def bench_env_command(
     random and not timed. Measured with 64 and with 65,536 customers, with rewards as they are
     and paired (each customer beside a twin without offers, which is twice the simulation).
     MaskablePPO is timed end to end with paired rewards: rollouts, batch 4,096 x 4 epochs,
-    a 64x64 network. Other work on the machine slows it most: torch's threads wait for each
-    other; --threads 1 shows what one core does alone.
+    a 64x64 network. --threads is that of the environment.
     docs/environments.md says how to use the environments and what was measured.
 
     \b

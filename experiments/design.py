@@ -19,6 +19,7 @@ from agents.rng import derive_seed
 from experiments.config import DesignConfig, compose_design, load_option
 from experiments.console import Progress
 from experiments.run_directory import RunDirectory, plain_json, write_json
+from experiments.training_task import told
 from experiments.version import market_code, version
 from experiments.worlds import build_world, draw_customers
 from policies.design.static import (
@@ -203,17 +204,9 @@ def _redesigned(
         horizon=math.ceil(config.weeks / 13),
         paired=True,
     )
-    seconds = config.minutes * 60
-    with show.stage(f"Learn to redesign ({config.redesign})", round(seconds)) as tick:
-        shown = 0
-
-        def tell(row: Mapping[str, float]) -> None:
-            nonlocal shown
-            now = min(round(row["seconds"]), round(seconds))
-            tick(now - shown)
-            shown = now
-
-        run = TrainingRun(seconds=seconds, tell=tell)
+    with show.stage(f"Learn to redesign ({config.redesign})", 1.0) as tick:
+        run = TrainingRun(seconds=config.minutes * 60)
+        run.tell = told(tick, run.progress)
         parameters = DesignLearnerParameters(config.redesign, episodes=10_000_000)
         designer = learn_design(task, parameters, config.seed, run)
     first = 1_000_000 + config.seed % 1_000_000

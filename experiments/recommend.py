@@ -4,7 +4,7 @@ In a notebook: ``recommend("world=coffee_shop", "budget=0.4")``. The command wri
 ``<runs_dir>/<name>/``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from itertools import product
@@ -22,6 +22,7 @@ from experiments.choice import Ranked, rank, turns
 from experiments.config import RecommendConfig, compose_recommend, load_option
 from experiments.console import Progress
 from experiments.run_directory import RunDirectory, plain_json, write_json
+from experiments.training_task import told
 from experiments.version import version
 from experiments.worlds import build_world, draw_customers, warm_up
 from policies.catalogue import build_policy, entry, learn_in_time
@@ -161,25 +162,12 @@ def _policies(config: RecommendConfig, show: Progress) -> dict[Choice, Policy]:
                 policy = build_policy(name, config.seed)
             else:
                 title = f"Train {name} for {', '.join(programmes)}"
-                with show.stage(title, round(config.minutes * 60)) as tick:
-                    policy = _trained(config, name, task, tick)
+                with show.stage(title, 1.0) as tick:
+                    run = TrainingRun(seconds=config.minutes * 60)
+                    run.tell = told(tick, run.progress)
+                    policy = learn_in_time(name, task, config.seed, run)
             found |= {Choice(programme, name): policy for programme in programmes}
     return found
-
-
-def _trained(
-    config: RecommendConfig, name: str, task: OfferTask, tick: Callable[[int], None]
-) -> Policy:
-    seconds = config.minutes * 60
-    shown = 0
-
-    def tell(row: Mapping[str, float]) -> None:
-        nonlocal shown
-        now = min(round(row["seconds"]), round(seconds))
-        tick(now - shown)
-        shown = now
-
-    return learn_in_time(name, task, config.seed, TrainingRun(seconds=seconds, tell=tell))
 
 
 def _training_task(config: RecommendConfig, programmes: Sequence[str]) -> OfferTask:

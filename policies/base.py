@@ -10,6 +10,8 @@ from sim.offers import ActionTable
 
 __all__ = ["DecisionContext", "Policy", "actions_of_kind", "feature", "no_scores", "prefer"]
 
+CLIP = 5.0  # scaled features are clipped at this, whoever learns from them
+
 
 def feature(observation: NDArray[np.float32], name: str) -> NDArray[np.float64]:
     """One feature by name, shape (n,)."""

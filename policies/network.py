@@ -1,13 +1,14 @@
 """What every network has in common: scaled features, and a torch module as a policy."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from policies.base import DecisionContext
-
-CLIP = 5.0
+from policies.base import CLIP, DecisionContext
 
 
 def scaled(observation: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -33,3 +34,14 @@ class TorchPolicy:
             score = self.module(torch.from_numpy(observation)).numpy().astype(np.float64)
         result: NDArray[np.float64] = score
         return result
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Operations of torch on one thread each, while small networks are trained."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

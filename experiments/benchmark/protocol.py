@@ -11,14 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+# rule: not trained. informed: trained in the response world that it meets. robust: over all of
+# them, never told which one it meets. reference: sees latent states, cannot be deployed.
 Regime = Literal["rule", "informed", "robust", "reference"]
-REGIMES: dict[Regime, str] = {
-    "rule": "not trained",
-    "informed": "trained in the response world that it meets",
-    "robust": "trained over all response worlds, never told which one it meets",
-    "reference": "sees latent states; cannot be deployed",
-}
-
 
 BEHAVIOUR = "behaviour"
 # The same purchase rates under another model of behaviour: Pareto/NBD, in which rates do not drift,

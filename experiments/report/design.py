@@ -19,7 +19,7 @@ from experiments.report.elements import (
     table,
     tag,
 )
-from experiments.report.figures import BLUE, GREY, Figure, base_layout, label
+from experiments.report.figures import BLUE, Figure, amount, base_layout, gains_with_intervals
 from experiments.report.wording import decimal
 
 Summary = Mapping[str, Any]
@@ -45,15 +45,15 @@ def headline(summary: Summary) -> str:
     if found <= 0 and means[best] <= 0:
         least = best if means[best] > found else "found"
         return (
-            f"No programme pays: the best, {_name(least)}, costs {_money(-means[least])} per "
+            f"No programme pays: the best, {_name(least)}, costs {amount(-means[least])} per "
             f"customer in {summary['weeks']} weeks."
         )
     sure = "" if min(lows) > 0 else " Its interval includes losses in at least one world."
     ahead = found - means[best]
     word = "more" if ahead >= 0 else "less"
     return (
-        f"The design found brings {_money(found)} per customer in {summary['weeks']} weeks above "
-        f"no programme, {_money(abs(ahead))} {word} than the best preset ({_name(best)}).{sure}"
+        f"The design found brings {amount(found)} per customer in {summary['weeks']} weeks above "
+        f"no programme, {amount(abs(ahead))} {word} than the best preset ({_name(best)}).{sure}"
     )
 
 
@@ -189,39 +189,15 @@ _COLUMNS = (Column("", "text"), Column("gain"), Column("95 % interval"))
 
 
 def _forest(worlds: Sequence[Mapping[str, Any]], key: str, name: str, named: Any) -> Figure | None:
-    shown = [world for world in worlds if world[key]]
-    if not shown:
-        return None
-    palette = (BLUE, GREY, "#E69F00", "#009E73", "#CC79A7")
-    traces = []
-    for at, world in enumerate(shown):
-        found = world[key]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [row["gain"] for row in found],
-                "y": [label(named(row[name])) for row in found],
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [row["high"] - row["gain"] for row in found],
-                    "arrayminus": [row["gain"] - row["low"] for row in found],
-                    "color": palette[at % len(palette)],
-                },
-                "marker": {"size": 9, "color": palette[at % len(palette)]},
-                "name": world["response"],
-                "hovertemplate": "%{y}: %{x:.2f}<extra>%{fullData.name}</extra>",
-            }
-        )
-    layout = base_layout("currency units per customer", legend=len(shown) > 1)
-    layout["height"] = 130 + 34 * len(shown[0][key])
-    layout["yaxis"] |= {"autorange": "reversed", "type": "category", "automargin": True}
-    layout["xaxis"] |= {"zeroline": True, "rangemode": "tozero"}
-    if len(shown) > 1:
-        layout["legend"] |= {"y": 1.0, "yanchor": "bottom"}
-        layout["margin"]["t"] = 44
-    return {"data": traces, "layout": layout}
+    return gains_with_intervals(
+        {
+            world["response"]: [
+                (named(row[name]), row["gain"], row["low"], row["high"]) for row in world[key]
+            ]
+            for world in worlds
+            if world[key]
+        }
+    )
 
 
 def _gain(world: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -234,8 +210,8 @@ def _redesign_words(redesign: Mapping[str, Any]) -> str:
     return (
         f"Learning to redesign {redesign['start']} every quarter ({redesign['algorithm'].upper()}, "
         f"{redesign['minutes']:g} minutes, {redesign['episodes_trained']:,} episodes) brings "
-        f"{_money(lifts.value)} per customer above leaving it alone ({_money(lifts.low)} to "
-        f"{_money(lifts.high)}, 95 % over {len(redesign['lifts'])} episodes), with notice and "
+        f"{amount(lifts.value)} per customer above leaving it alone ({amount(lifts.low)} to "
+        f"{amount(lifts.high)}, 95 % over {len(redesign['lifts'])} episodes), with notice and "
         "grandfathering."
     )
 
@@ -254,11 +230,7 @@ def _name(programme: str) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [_money(row["gain"]), f"{_money(row['low'])} to {_money(row['high'])}"]
-
-
-def _money(value: float) -> str:
-    return f"{value:,.2f}".replace("-", "−")
+    return [amount(row["gain"]), f"{amount(row['low'])} to {amount(row['high'])}"]
 
 
 def _number(value: float) -> str:

@@ -55,6 +55,50 @@ def label(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
+def amount(value: float) -> str:
+    """An amount with two decimals and a true minus sign."""
+    return f"{value:,.2f}".replace("-", "−")
+
+
+def gains_with_intervals(
+    series: Mapping[str, Sequence[tuple[str, float, float, float]]],
+) -> Figure | None:
+    """Gains per customer with their intervals, a row a name: (name, gain, low, high) by series."""
+    if not any(series.values()):
+        return None
+    palette = (BLUE, GREY, _ORANGE, _GREEN, _PURPLE)
+    traces = []
+    for at, (title, found) in enumerate(series.items()):
+        colour = palette[at % len(palette)]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [gain for _, gain, _, _ in found],
+                "y": [label(name) for name, *_ in found],
+                "error_x": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [high - gain for _, gain, _, high in found],
+                    "arrayminus": [gain - low for _, gain, low, _ in found],
+                    "color": colour,
+                },
+                "marker": {"size": 9, "color": colour},
+                "name": label(title),
+                "hovertemplate": "%{y}: %{x:.2f}<extra>%{fullData.name}</extra>",
+            }
+        )
+    several = len(series) > 1
+    layout = base_layout("currency units per customer", legend=several)
+    layout["height"] = 130 + 34 * max(len(found) for found in series.values())
+    layout["yaxis"] |= {"autorange": "reversed", "type": "category", "automargin": True}
+    layout["xaxis"] |= {"zeroline": True, "rangemode": "tozero"}
+    if several:
+        layout["legend"] |= {"y": 1.0, "yanchor": "bottom"}
+        layout["margin"]["t"] = 44
+    return {"data": traces, "layout": layout}
+
+
 def forest(
     results: Sequence[Row], currency: object, span: tuple[float, float] | None
 ) -> Figure | None:

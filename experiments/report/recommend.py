@@ -16,7 +16,7 @@ from experiments.report.elements import (
     table,
     tag,
 )
-from experiments.report.figures import BLUE, GREY, Figure, base_layout, label
+from experiments.report.figures import amount, gains_with_intervals
 from experiments.report.wording import decimal
 
 Summary = Mapping[str, Any]
@@ -41,13 +41,13 @@ def headline(summary: Summary) -> str:
     found, ahead = summary["confirmed"], summary["confirmed"]["ahead"]
     sure = "" if found["low"] > 0 else " That is not surely more than nothing."
     close = (
-        f"{_money(ahead['gain'])} less"
+        f"{amount(ahead['gain'])} less"
         if ahead["low"] > 0
-        else f"no different within luck ({_money(-ahead['high'])} to {_money(-ahead['low'])})"
+        else f"no different within luck ({amount(-ahead['high'])} to {amount(-ahead['low'])})"
     )
     return (
-        f"Choose {_name(best)}: {_money(found['gain'])} per customer in {summary['weeks']} weeks "
-        f"above no programme and no offers ({_money(found['low'])} to {_money(found['high'])}), "
+        f"Choose {_name(best)}: {amount(found['gain'])} per customer in {summary['weeks']} weeks "
+        f"above no programme and no offers ({amount(found['low'])} to {amount(found['high'])}), "
         f"mean over response worlds, on customers that the choice was not made on.{sure} "
         f"Runner-up: {_name(runner_up)}, {close}."
     )
@@ -66,20 +66,20 @@ def what_would_change_it(summary: Summary) -> list[str]:
             f"{100 * belief:.0f} %."
         )
         found.append(
-            f"If {turn['response']} is true, {_name(turn)} brings {_money(turn['gain'])} more per "
-            f"customer ({_money(turn['low'])} to {_money(turn['high'])}).{sure}"
+            f"If {turn['response']} is true, {_name(turn)} brings {amount(turn['gain'])} more per "
+            f"customer ({amount(turn['low'])} to {amount(turn['high'])}).{sure}"
         )
     for row in summary["budgets"]:
         same = (row["programme"], row["policy"]) == (best["programme"], best["policy"])
         what = "the answer stays" if same else f"{_name(row)} is better"
         found.append(
             f"With a weekly budget of {row['weekly_budget']:.2f} per customer {what}: "
-            f"{_money(row['gain'])} ({_money(row['low'])} to {_money(row['high'])})."
+            f"{amount(row['gain'])} ({amount(row['low'])} to {amount(row['high'])})."
         )
     worst = min(zip(best["by_response"], summary["responses"], strict=True))
     found.append(
-        f"In the worst response world for it ({worst[1]}) the answer brings {_money(worst[0])}; "
-        f"the most it gives away in any world is {_money(best['regret'])}."
+        f"In the worst response world for it ({worst[1]}) the answer brings {amount(worst[0])}; "
+        f"the most it gives away in any world is {amount(best['regret'])}."
     )
     return found
 
@@ -124,7 +124,7 @@ def render_recommendation(summary: Summary) -> str:
     )
     rows = [[_name(row), *_cells(row)] for row in summary["choices"]]
     worlds = (Column("choice", "text"), *(Column(name) for name in summary["responses"]))
-    by_world = [[_name(row), *map(_money, row["by_response"])] for row in _shown(summary)]
+    by_world = [[_name(row), *map(amount, row["by_response"])] for row in _shown(summary)]
     body = (
         section(
             "answer",
@@ -132,7 +132,14 @@ def render_recommendation(summary: Summary) -> str:
             paragraph(headline(summary), class_="headline"),
             figure(
                 "Gain above no programme and no offers",
-                _forest(summary),
+                gains_with_intervals(
+                    {
+                        "": [
+                            (_name(row), row["gain"], row["low"], row["high"])
+                            for row in _shown(summary)
+                        ]
+                    }
+                ),
                 "Per customer, mean over response worlds weighted by belief; same customers and "
                 "luck in every choice; intervals over customers.",
             ),
@@ -160,48 +167,15 @@ def _shown(summary: Summary) -> list[Row]:
     return list(summary["choices"][:_SHOWN])
 
 
-def _forest(summary: Summary) -> Figure:
-    shown = _shown(summary)
-    layout = base_layout("currency units per customer")
-    layout["height"] = 130 + 34 * len(shown)
-    layout["yaxis"] |= {"autorange": "reversed", "type": "category", "automargin": True}
-    layout["xaxis"] |= {"zeroline": True, "rangemode": "tozero"}
-    colours = [BLUE, *[GREY] * (len(shown) - 1)]
-    return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [row["gain"] for row in shown],
-                "y": [label(_name(row)) for row in shown],
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [row["high"] - row["gain"] for row in shown],
-                    "arrayminus": [row["gain"] - row["low"] for row in shown],
-                    "color": GREY,
-                },
-                "marker": {"size": 9, "color": colours},
-                "hovertemplate": "%{y}: %{x:.2f}<extra></extra>",
-            }
-        ],
-        "layout": layout,
-    }
-
-
 def _name(row: Row) -> str:
     return f"{row['programme']} with {row['policy']}".replace("_", " ")
 
 
 def _cells(row: Row) -> list[str]:
     return [
-        _money(row["gain"]),
-        f"{_money(row['low'])} to {_money(row['high'])}",
-        _money(row["regret"]),
-        _money(row["settled"]),
+        amount(row["gain"]),
+        f"{amount(row['low'])} to {amount(row['high'])}",
+        amount(row["regret"]),
+        amount(row["settled"]),
         f"{row['contacts']:.1f}",
     ]
-
-
-def _money(value: float) -> str:
-    return f"{value:,.2f}".replace("-", "−")

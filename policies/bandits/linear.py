@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.features import CENTRE, N_FEATURES, SCALE
+from policies.base import CLIP
 
-CLIP = 5.0
 N_BASIS = N_FEATURES + 1
 _NOISE_WEIGHT = 10.0  # rows that the noise common to all actions counts for in that of each
 

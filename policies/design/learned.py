@@ -13,10 +13,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.ranges import check_range
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.task import DesignTask
-from policies.ppo.learner import one_torch_thread
+from policies.base import CLIP
+from policies.network import one_torch_thread
 from policies.training_run import TrainingRun
 
-_CLIP = 5.0
 _LEARNERS: dict[str, type[PPO] | type[SAC]] = {"ppo": PPO, "sac": SAC}
 
 
@@ -66,12 +66,12 @@ class ScaledKpis(gym.ObservationWrapper[Any, Any, Any]):
         table = env.table
         self._centre = np.array([kpi.centre for kpi in table], np.float32)
         self._scale = np.array([kpi.scale for kpi in table], np.float32)
-        self.observation_space = gym.spaces.Box(-_CLIP, _CLIP, (len(table),), np.float32)
+        self.observation_space = gym.spaces.Box(-CLIP, CLIP, (len(table),), np.float32)
 
     def observation(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (K,)."""
         scaled: NDArray[np.float32] = (observation - self._centre) / self._scale
-        return scaled.clip(-_CLIP, _CLIP)
+        return scaled.clip(-CLIP, CLIP)
 
 
 class _Episodes(BaseCallback):

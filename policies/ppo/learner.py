@@ -5,9 +5,7 @@ long with two threads as with one, and longer beside numba's (docs/environments.
 figures). Halves of a batch, each on a thread of its own, share nothing but the weights.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -122,14 +120,3 @@ class OfferPpo(MaskablePPO):
         buffer = self.rollout_buffer
         explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
         self.logger.record("train/explained_variance", float(explained))
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Operations of torch on one thread each, while small networks are trained."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -13,10 +13,10 @@ from agents.ranges import check_range
 from envs.features import N_FEATURES
 from envs.sb3 import OfferVecEnv
 from envs.task import OfferTask
-from policies.network import TorchPolicy
+from policies.network import TorchPolicy, one_torch_thread
 from policies.ppo.charges import ChargedOffers
 from policies.ppo.lagrange import MultiplierParameters
-from policies.ppo.learner import OfferPpo, one_torch_thread
+from policies.ppo.learner import OfferPpo
 from policies.ppo.network import ACTIVATIONS, ActionScores, MaskedActorCritic, ScaledFeatures
 from policies.ppo.price import PricedPolicy
 from policies.training_run import TrainingRun

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from envs.features import CENTRE, N_FEATURES, SCALE, column
-from policies.network import CLIP, scaled
+from policies.base import CLIP
+from policies.network import scaled
 from policies.rollout.parameters import RolloutParameters
 
 _VALUE = column("residual_value")

@@ -11,7 +11,7 @@ from agents.records import Customers
 from agents.rng import Purpose, derive_seed, draw_uniforms
 from envs.decision import NoOffers, Policy
 from envs.task import OfferTask, starts
-from policies.network import TorchPolicy
+from policies.network import TorchPolicy, one_torch_thread
 from policies.rollout.comparison import Outcome, expected_outcome
 from policies.rollout.ensemble import Data, LowerGain, ValueEnsemble, fit
 from policies.rollout.parameters import RolloutParameters
@@ -239,15 +239,11 @@ def learn_rollout(
     saved = run.load()
     if saved is not None:
         learner.restore(saved)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # such small operations go slower on more
-    try:
+    with one_torch_thread():
         while learner.iteration < parameters.iterations and not run.over:
             figures = learner.step(run)
             run.log(learner.iteration, **figures)
             run.save(learner.state())
-    finally:
-        torch.set_num_threads(threads)
     if learner.best is None:
         learner.best = learner.new_ensemble()
         learner.best.get_buffer("shrinkage").zero_()

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from agents.response import KindEffects, ResponseParameters
 from envs.constraints.parameters import ConstraintParameters
 from envs.decision import DecisionContext, GovernedPolicy
 from envs.features import observe
@@ -15,9 +14,7 @@ from policies.ppo.training import PpoParameters, learn_ppo
 from policies.training_run import TrainingRun
 from policies.values import learn_values
 from sim.counterfactual import branch_values, paired_run
-from sim.engine import Engine
 from sim.metrics import incremental_margin
-from sim.offers import Offer, OfferBook
 
 SETTINGS = PpoParameters(
     total_steps=40_000, environments=256, rollout_length=16, batch_size=1024, network=(32,),
@@ -26,49 +23,17 @@ SETTINGS = PpoParameters(
 
 
 @pytest.fixture(scope="module")
-def clear_world(world):
-    """Recognition doubles purchases and costs nothing; a free item is money thrown away."""
-    return world._replace(
-        response=ResponseParameters(
-            offer_log_rate=KindEffects(recognition=0.7),
-            redemption_logit=KindEffects(free_item=4.0),
-            redemption_sd=0.0,
-            opt_out_per_contact=0.0,
-        ),
-        book=OfferBook(
-            "clear",
-            (Offer("gift", "free_item", item_cost=8.0), Offer("thanks", "recognition")),
-            channels=("email",),
-            contact_cost={"email": 0.0},
-        ),
-    )
-
-
-@pytest.fixture(scope="module")
-def pool(clear_world, population):
-    pool = population(500)
-    pool.account["enrolled"] = 1
-    pool.account["consent"] = 1
-    pool.account["vulnerable"] = 0
-    pool.traits["openness"] = 0.9
-    engine = Engine(pool, clear_world.rules(), np.uint64(1))
-    for _ in range(10):
-        engine.advance()
-    return pool
-
-
-@pytest.fixture(scope="module")
-def trained(clear_world, pool):
-    task = OfferTask((clear_world,), pool, ConstraintParameters(), horizon=12, paired=True)
+def trained(clear_world, clear_pool):
+    task = OfferTask((clear_world,), clear_pool, ConstraintParameters(), horizon=12, paired=True)
     run = TrainingRun()
     return learn_ppo(task, SETTINGS, 0, run), run.history
 
 
-def test_ppo_finds_the_offer_that_pays(trained, clear_world, pool):
-    observation = observe(pool.profile, 10, clear_world.rules())
-    context = DecisionContext(10, pool.traits["id"], clear_world.table)
+def test_ppo_finds_the_offer_that_pays(trained, clear_world, clear_pool):
+    observation = observe(clear_pool.profile, 10, clear_world.rules())
+    context = DecisionContext(10, clear_pool.traits["id"], clear_world.table)
     policy, history = trained
-    score = policy.propose(observation, np.ones((pool.n, 3), bool), context)
+    score = policy.propose(observation, np.ones((clear_pool.n, 3), bool), context)
     assert (score[:, 0] == 0).all()
     assert (score.argmax(axis=1) == 2).mean() > 0.95
     assert history[-1]["reward_per_week"] > history[0]["reward_per_week"]
@@ -85,8 +50,8 @@ def test_the_learned_policy_earns_more_than_no_offers_on_other_customers(
     assert incremental_margin(run)["all"].low > 0
 
 
-def test_the_same_seed_trains_the_same_network(clear_world, pool):
-    task = OfferTask((clear_world,), pool, ConstraintParameters(), horizon=12, paired=True)
+def test_the_same_seed_trains_the_same_network(clear_world, clear_pool):
+    task = OfferTask((clear_world,), clear_pool, ConstraintParameters(), horizon=12, paired=True)
     brief = dataclasses.replace(SETTINGS, total_steps=4096)
     first, second = (learn_ppo(task, brief, 4, TrainingRun()).module for _ in range(2))
     for one, two in zip(first.parameters(), second.parameters(), strict=True):
@@ -101,8 +66,8 @@ def test_no_offers_lifts_nothing_exactly(clear_world, population):
     assert (run.weekly_lift == 0).all()
 
 
-def test_branches_tell_what_an_offer_is_worth(clear_world, pool):
-    value, cost = branch_values(clear_world, pool, np.uint64(2), weeks=4, replicas=20)
+def test_branches_tell_what_an_offer_is_worth(clear_world, clear_pool):
+    value, cost = branch_values(clear_world, clear_pool, np.uint64(2), weeks=4, replicas=20)
     assert (value[:, 0] == 0).all()
     assert (cost[:, 0] == 0).all()
     assert value[:, 2].mean() > 100  # recognition: purchases double for a week
@@ -111,15 +76,15 @@ def test_branches_tell_what_an_offer_is_worth(clear_world, pool):
     assert abs(value[:, 1].mean()) < 0.2 * value[:, 2].mean()  # the item moves nobody
 
 
-def test_value_heads_predict_the_branches_and_bound_from_below(clear_world, pool):
+def test_value_heads_predict_the_branches_and_bound_from_below(clear_world, clear_pool):
     import torch
 
-    heads = learn_values((clear_world,), pool, np.uint64(2), weeks=4, replicas=20)
-    observation = observe(pool.profile, pool.state["week"], clear_world.rules())
+    heads = learn_values((clear_world,), clear_pool, np.uint64(2), weeks=4, replicas=20)
+    observation = observe(clear_pool.profile, clear_pool.state["week"], clear_world.rules())
     value, lower, cost = (x.numpy() for x in heads(torch.from_numpy(observation)))
     assert (lower <= value).all()
     assert (value[:, 0] == 0).all()
-    truth, spent = branch_values(clear_world, pool, np.uint64(77), weeks=4, replicas=40)
+    truth, spent = branch_values(clear_world, clear_pool, np.uint64(77), weeks=4, replicas=40)
     assert np.corrcoef(value[:, 2], truth[:, 2])[0, 1] > 0.5
     assert value[:, 2].mean() == pytest.approx(truth[:, 2].mean(), rel=0.25)
     assert cost[:, 1].mean() == pytest.approx(spent[:, 1].mean(), rel=0.25)

@@ -16,6 +16,8 @@ from agents.compiled import kernel
 from agents.elementary import exp, log
 from agents.ranges import check_range
 from agents.records import (
+    MAX_CATEGORY_PURCHASES,
+    MAX_OFFER_COUNT,
     MAX_WEEK_PURCHASES,
     N_CHANNELS,
     SECONDS_PER_WEEK,
@@ -60,6 +62,7 @@ EARN, REDEEM, EXPIRE = (int(reason) for reason in PointsReason)
 _FAST_KEEP = math.exp(-1.0 / 4.0)
 _SLOW_KEEP = math.exp(-1.0 / 26.0)
 _MAX_ODDS = 1e12
+_LIFT_WEIGHT = 4.0
 _MOST_LOG_GROWTH = 60.0
 _TWELFTH = 1.0 / 12.0
 _WEEK = 1.0 / SECONDS_PER_WEEK
@@ -108,6 +111,12 @@ def filter_record(parameters: FilterParameters) -> NDArray[np.void]:
 
 
 @kernel
+def count_category(profile, category):  # type: ignore[no-untyped-def]
+    """Count a purchase of a main category, up to the most that PROFILE holds."""
+    profile.categories[category] += profile.categories[category] < MAX_CATEGORY_PURCHASES
+
+
+@kernel
 def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped-def]
     """Fold one event into a PROFILE row; commutative within a week."""
     if kind == PURCHASE:
@@ -117,7 +126,7 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         profile.week_revenue += amount
         profile.last_purchase = max(profile.last_purchase, time)
         if code > 0:
-            profile.categories[code - 1] += 1
+            count_category(profile, code - 1)
     elif kind == POINTS:
         profile.points += amount
     elif kind == QUALIFY:
@@ -156,7 +165,7 @@ def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped
         if amount > 0:
             profile.flags |= _FIRST_BASKET
         if code > 0:
-            profile.categories[code - 1] += 1
+            count_category(profile, code - 1)
 
 
 @kernel
@@ -243,6 +252,20 @@ def share_before(time, monday):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def count_offer_week(profile):  # type: ignore[no-untyped-def]
+    """Count a week in which an offer was open, and what was bought in it, redeemed or not.
+
+    That is the week of a contact and each later one until the offer has expired or is used up, the
+    week of its last use with all its purchases among them. Both counters stop where one is full:
+    their ratio stays right.
+    """
+    purchases = np.int64(profile.offer_purchases) + profile.week_purchases
+    if purchases <= MAX_OFFER_COUNT and profile.offer_weeks < MAX_OFFER_COUNT:
+        profile.offer_purchases = purchases
+        profile.offer_weeks += 1
+
+
+@kernel
 def close_profile(profile, odds, count, exposure, age):  # type: ignore[no-untyped-def]
     """Close a week of a joined customer's row: beliefs, moving averages, contact history."""
     profile.dead_odds = odds
@@ -258,6 +281,8 @@ def close_profile(profile, odds, count, exposure, age):  # type: ignore[no-untyp
     profile.revenue_slow = (
         _SLOW_KEEP * profile.revenue_slow + (1.0 - _SLOW_KEEP) * profile.week_revenue
     )
+    if profile.offer_weeks_left > 0:
+        count_offer_week(profile)
     profile.week_purchases = 0
     profile.week_revenue = 0
     if profile.flags & _RENEWED:  # whoever pays at the end of a week is there
@@ -377,6 +402,28 @@ def expected_rate(profile, parameters):  # type: ignore[no-untyped-def]
     return (parameters.rate_shape + profile.effective_repeats) / (
         parameters.rate_rate + profile.exposure
     )
+
+
+@kernel
+def offer_lift(profile, parameters):  # type: ignore[no-untyped-def]
+    """Posterior mean of purchases with an offer per purchase to expect without; 1 without offers.
+
+    Purchases in the ``offer_weeks`` ~ Poisson(lift × rate × weeks), lift ~ Gamma of mean 1 that
+    weighs ``_LIFT_WEIGHT`` purchases. The rate is that of all other weeks, with the filter's prior:
+    their number, ``usual``, limits what the comparison can tell, since the variance of the log
+    ratio is about 1/expected + 1/usual. Offers count whether or not their message was opened.
+
+    What it does not see: the season and the drift of the rate (both are means of other times than
+    the offers'), which kind of offer it was, purchases that an offer moved from a week without
+    one, and death: the silent weeks of somebody who left lower the lift as far as offers went on,
+    and raise it as far as they stopped; P(alive) tells of that. Whom a policy chose for offers
+    because they bought more or less than usual just before is compared with their own mean.
+    """
+    usual = parameters.rate_shape + max(0, profile.repeats - np.int64(profile.offer_purchases))
+    weeks = parameters.rate_rate + max(0.0, profile.age - profile.offer_weeks)
+    expected = usual / weeks * profile.offer_weeks
+    certain = usual / (usual + expected)
+    return (_LIFT_WEIGHT + certain * profile.offer_purchases) / (_LIFT_WEIGHT + certain * expected)
 
 
 @kernel

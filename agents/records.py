@@ -31,6 +31,8 @@ MAX_TIERS = 6
 MAX_REWARDS = 4
 MAX_PURCHASES = 255
 MAX_WEEK_PURCHASES = 65_535  # that PROFILE counts; a real log may hold more than a run
+MAX_OFFER_COUNT = 65_535  # weeks with an open offer that PROFILE counts, and purchases in them
+MAX_CATEGORY_PURCHASES = 255  # that PROFILE counts of each category
 
 
 class Field(NamedTuple):
@@ -136,8 +138,10 @@ PROFILE_FIELDS = (
     Field("redeemed", "u2", (N_KINDS,), "offers", "offers redeemed by kind"),
     Field("messages", "u2", (N_CHANNELS,), "messages", "messages sent by channel"),
     Field("opened", "u2", (N_CHANNELS,), "messages", "messages opened by channel"),
-    Field("categories", "u2", (N_CATEGORIES,), "purchases", "purchases by main category"),
+    Field("offer_purchases", "u2", (), "purchases", "in weeks with an open offer, saturating"),
+    Field("offer_weeks", "u2", (), "weeks", "closed weeks with an open offer, saturating"),
     Field("renewals", "u2", (), "periods", "subscription periods paid"),
+    Field("categories", "u1", (N_CATEGORIES,), "purchases", "by main category, saturating"),
     Field("nps", "u1", (), "", "last answer to the recommendation question + 1, 0 = none"),
     Field("csat", "u1", (), "", "last answer to the satisfaction question, 0 = none"),
     Field("offer_weeks_left", "u1", (), "weeks", "validity left of the open offer"),

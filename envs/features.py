@@ -17,6 +17,7 @@ from agents.profile import (
     contact_history,
     expected_basket,
     expected_rate,
+    offer_lift,
     p_alive,
     residual_value,
     weeks_contacted,
@@ -68,6 +69,8 @@ FEATURES: tuple[Feature, ...] = (
         Feature(f"redemption_rate_{k}", "probability", 0, 1, 0.1, 0.1, f"use of {k}, shrunk")
         for k in KINDS
     ),
+    Feature("offer_lift", "ratio", 0, 20, 1.0, 0.4, "purchases with offers over usual"),
+    Feature("offer_weeks", "weeks", 0, 65535, 4, 6, "weeks with an open offer so far"),
     Feature("offer_weeks_left", "weeks", 0, 52, 0.3, 0.7, "validity of the open offer"),
     Feature("season", "log", -2, 3, 0.0, 0.05, "season of the coming week"),
     Feature("budget_left", "share", 0, 1, 0.7, 0.3, "offer budget free this week"),
@@ -161,10 +164,12 @@ def observe_row(profile, week, rules, budget_left, budget_refused, out):  # type
     for kind in range(N_KINDS):
         out[at] = redemption_rate(profile, kind)
         at += 1
-    out[at] = profile.offer_weeks_left
-    out[at + 1] = rules.calendar.log_rate[week % WEEKS_PER_YEAR]
-    out[at + 2] = budget_left
-    out[at + 3] = budget_refused
+    out[at] = offer_lift(profile, parameters)
+    out[at + 1] = profile.offer_weeks
+    out[at + 2] = profile.offer_weeks_left
+    out[at + 3] = rules.calendar.log_rate[week % WEEKS_PER_YEAR]
+    out[at + 4] = budget_left
+    out[at + 5] = budget_refused
     for feature in range(N_FEATURES):
         out[feature] = min(max(out[feature], LOW[feature]), HIGH[feature])
 

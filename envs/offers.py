@@ -74,10 +74,12 @@ class OfferVectorEnv(VectorEnv[Any, Any, Any]):
     22  redemption_rate_points       probability       0      1  use of points, shrunk
     23  redemption_rate_free_item    probability       0      1  use of free_item, shrunk
     24  redemption_rate_recognition  probability       0      1  use of recognition, shrunk
-    25  offer_weeks_left             weeks             0     52  validity of the open offer
-    26  season                       log              -2      3  season of the coming week
-    27  budget_left                  share             0      1  offer budget free this week
-    28  budget_refused               share             0      1  asked commitment refused last week
+    25  offer_lift                   ratio             0     20  purchases with offers over usual
+    26  offer_weeks                  weeks             0  65535  weeks with an open offer so far
+    27  offer_weeks_left             weeks             0     52  validity of the open offer
+    28  season                       log              -2      3  season of the coming week
+    29  budget_left                  share             0      1  offer budget free this week
+    30  budget_refused               share             0      1  asked commitment refused last week
 
     The last two stand for a shadow price. A price in units of a policy's scores would mean one
     thing in training, where a policy gives actions, and another in serving, where it gives

@@ -14,6 +14,7 @@ from agents.profile import (
     CLOSE_ACCOUNT,
     CONTACT,
     JOIN,
+    LAST_USE,
     OPEN,
     OPT_OUT,
     POINTS,
@@ -28,12 +29,19 @@ from agents.profile import (
     expected_survival,
     filter_record,
     fold,
+    offer_lift,
     p_alive,
     residual_value,
     week_close,
     weeks_contacted,
 )
-from agents.records import MAX_WEEK_PURCHASES, PROFILE, SECONDS_PER_WEEK
+from agents.records import (
+    MAX_CATEGORY_PURCHASES,
+    MAX_OFFER_COUNT,
+    MAX_WEEK_PURCHASES,
+    PROFILE,
+    SECONDS_PER_WEEK,
+)
 
 PRIOR = FilterParameters(0.7, 0.58, 0.6, 87.0, keep=0.95)
 
@@ -230,6 +238,107 @@ def test_more_purchases_a_week_than_are_counted_stay_at_the_most() -> None:
         fold(profile[0], PURCHASE, 60, 0, 0, 1)
     assert profile["week_purchases"] == MAX_WEEK_PURCHASES
     assert profile["repeats"] == 3
+
+
+def test_more_purchases_of_a_category_than_are_counted_stay_at_the_most() -> None:
+    profile = newcomer()
+    fold(profile[0], JOIN, 0, 3, 0, 100)
+    profile["categories"][0, 2] += MAX_CATEGORY_PURCHASES - 3
+    seen = []
+    for _ in range(4):
+        fold(profile[0], PURCHASE, 60, 3, 0, 1)
+        seen.append(int(profile["categories"][0, 2]))
+    most = MAX_CATEGORY_PURCHASES
+    assert seen == [most - 1, most, most, most]
+
+
+def test_weeks_with_an_open_offer_and_all_purchases_in_them_are_counted() -> None:
+    profile, record = newcomer(), filter_record(PRIOR)[0]
+    fold(profile[0], JOIN, 0, 0, 0, 100)
+    offer, bought, unread = (CONTACT, 2), (PURCHASE, 0), (OPT_OUT, 0)
+    last, more = (REDEEM_OFFER, LAST_USE), (REDEEM_OFFER, 0)
+    found = []
+    for week, events in enumerate([
+        [bought, bought],  # nothing open
+        [offer, unread],  # two weeks' validity, from here
+        [bought, bought],  # its second and last week, not redeemed
+        [bought],  # expired
+        [offer, bought, last, bought],  # used up: the rest of the week counts
+        [bought],  # and no week after it
+        [offer, bought, more],  # another use is left
+        [bought, offer],  # renewed
+        [bought],
+        [bought],
+    ]):  # fmt: skip
+        for kind, value in events:
+            fold(profile[0], kind, at(week), 1, value if kind == REDEEM_OFFER else 0, value)
+        week_close(profile[0], record, week, 1.0)
+        found.append((int(profile["offer_weeks"][0]), int(profile["offer_purchases"][0])))
+    assert found == [
+        (0, 0), (1, 0), (2, 2), (2, 2), (3, 4), (3, 4), (4, 5), (5, 6), (6, 7), (6, 7),
+    ]  # fmt: skip
+
+
+def test_an_offer_ends_with_the_account() -> None:
+    profile, record = newcomer(), filter_record(PRIOR)[0]
+    fold(profile[0], JOIN, 0, 0, 0, 100)
+    fold(profile[0], CONTACT, 60, 1, 0, 8)
+    fold(profile[0], CLOSE_ACCOUNT, 120, 0, 0, 0)
+    for week in range(3):
+        week_close(profile[0], record, week, 1.0)
+    assert profile["offer_weeks"] == 1
+
+
+@pytest.mark.parametrize(("weeks", "purchases"), [(MAX_OFFER_COUNT, 9), (9, MAX_OFFER_COUNT)])
+def test_offer_counters_stop_together(weeks, purchases) -> None:
+    profile, record = newcomer(), filter_record(PRIOR)[0]
+    fold(profile[0], JOIN, 0, 0, 0, 100)
+    profile["offer_weeks"], profile["offer_purchases"] = weeks - 1, purchases - 1
+    for week in range(3):
+        fold(profile[0], CONTACT, at(week), 1, 0, 1)
+        fold(profile[0], PURCHASE, at(week), 0, 0, 100)
+        week_close(profile[0], record, week, 1.0)
+        assert (profile["offer_weeks"], profile["offer_purchases"]) == (weeks, purchases)
+
+
+def lift_of(repeats=0, age=0.0, offer_purchases=0, offer_weeks=0) -> float:
+    profile = newcomer()
+    profile["joined"], profile["repeats"], profile["age"] = 0, repeats, age
+    profile["offer_purchases"], profile["offer_weeks"] = offer_purchases, offer_weeks
+    return offer_lift(profile[0], filter_record(FilterParameters(2.0, 4.0, 0.6, 87.0))[0])
+
+
+def test_offer_lift_is_the_mean_of_its_posterior() -> None:
+    # 10 - 6 + 2 purchases in 12 - 8 + 4 weeks without offers: .75 a week, so 6 in 8 weeks, which
+    # 6 others tell as well as half as many known ones would.
+    assert lift_of(10, 12.0, 6, 8) == pytest.approx((4 + 3) / (4 + 3))
+    assert lift_of(22, 12.0, 18, 8) == pytest.approx((4 + 9) / (4 + 3))
+    assert lift_of(4, 12.0, 0, 8) == pytest.approx(4 / (4 + 3))
+
+
+def test_offer_lift_approaches_the_ratio_as_evidence_grows() -> None:
+    lifts = [lift_of(3 * n, 2.0 * n, 2 * n, n) for n in (1, 10, 100, 10_000)]
+    assert lifts == sorted(lifts)
+    assert 1.0 < lifts[0] < 1.3
+    assert lifts[-1] == pytest.approx(2.0, abs=0.01)
+
+
+def test_offer_lift_is_1_without_offers_and_near_1_without_other_weeks() -> None:
+    assert lift_of() == 1.0
+    assert lift_of(500, 200.0) == 1.0
+    # A brisk buyer who always had offers: nothing tells what they would buy without.
+    assert 1.0 < lift_of(300, 100.0, 300, 100) < 3.0  # six times as often as the prior has it
+
+
+counts = st.integers(0, 65_535)
+
+
+@given(st.integers(-5, 2**31 - 1), st.floats(-1.0, 5000.0, width=32), counts, counts)
+def test_offer_lift_is_finite_and_positive_whatever_the_profile_says(
+    repeats, age, offer_purchases, offer_weeks
+) -> None:
+    found = lift_of(repeats, age, offer_purchases, offer_weeks)
+    assert 0.0 < found < 1e6
 
 
 def test_a_closed_account_is_not_alive() -> None:

@@ -5,7 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.profile import JOIN, PURCHASE, QUALIFY, TIER, EventKind, fold, week_close
+from agents.profile import (
+    CLOSE_ACCOUNT,
+    CONTACT,
+    JOIN,
+    LAST_USE,
+    PURCHASE,
+    QUALIFY,
+    REDEEM_OFFER,
+    TIER,
+    EventKind,
+    fold,
+    week_close,
+)
 from agents.records import EVENT, MAX_WEEKS, PROFILE, SECONDS_PER_WEEK, Customers
 from agents.rng import derive_seed
 from sim.market import FirmView, LoyaltyMarket
@@ -61,6 +73,30 @@ def test_replaying_the_events_gives_the_simulators_profile(recorded) -> None:
     profile, account = replay(events, N, WEEKS, market.engine.rules)
     assert profile.tobytes() == market.customers.profile.tobytes()
     assert not account.view(np.uint8).any()
+
+
+def test_weeks_with_an_open_offer_are_those_that_the_events_tell(recorded) -> None:
+    """Counted week by week from contacts, uses and purchases, without the fold."""
+    market, events = recorded
+    left = np.zeros(N, int)
+    weeks, purchases = np.zeros(N, int), np.zeros(N, int)
+    for week in range(WEEKS):
+        now = events[events["time"] // SECONDS_PER_WEEK == week]
+        sent = now[now["kind"] == CONTACT]
+        left[sent["customer"]] = sent["amount"]
+        weeks += left > 0
+        bought = np.bincount(now["customer"][now["kind"] == PURCHASE].astype(int), minlength=N)
+        purchases += np.where(left > 0, bought, 0)
+        used = now[(now["kind"] == REDEEM_OFFER) & (now["channel"] == LAST_USE)]
+        gone = now[now["kind"] == CLOSE_ACCOUNT]
+        left[np.concatenate([used["customer"], gone["customer"]])] = 1
+        left = np.maximum(left - 1, 0)
+    profile = market.customers.profile
+    np.testing.assert_array_equal(profile["offer_weeks"], weeks)
+    np.testing.assert_array_equal(profile["offer_purchases"], purchases)
+    sends = np.bincount(events["customer"][events["kind"] == CONTACT].astype(int), minlength=N)
+    assert (weeks > sends).any()  # some offers last for more than a week
+    assert 0 < purchases.sum() < profile["repeats"].sum()
 
 
 def test_events_may_come_in_any_order(recorded) -> None:

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu
 
 from agents.rng import derive_seed
+from envs.features import column, observe
 from experiments.benchmark.small_problem import (
     SmallProblem,
     evidence,
@@ -15,6 +17,7 @@ from experiments.benchmark.small_problem import (
     solve,
 )
 from policies.heuristics import NoOffers
+from sim.engine import Engine
 
 PROBLEM = SmallProblem()
 KEY = derive_seed(1, "evaluate")
@@ -76,6 +79,32 @@ def test_always_offering_earns_what_the_formula_says(customers):
     for rows, value in zip((first, ~first), expected, strict=True):
         error = gain[rows].std() / np.sqrt(rows.sum())
         assert gain[rows].mean() == pytest.approx(value, abs=4 * error)
+
+
+def test_what_was_bought_with_offers_tells_the_kinds_apart(customers):
+    """Nearly as well as purchases alone can, if the rate without offers were known."""
+    own = customers.take(slice(0, 5000))
+    rules, first = PROBLEM.world.rules(), is_first_kind(own, PROBLEM.share)
+    engine = Engine(own, rules, KEY)
+
+    def seen(name):
+        return observe(own.profile, int(own.state["week"][0]), rules)[:, column(name)]
+
+    def told_apart(values):
+        return mannwhitneyu(values[first], values[~first]).statistic / (
+            first.sum() * (~first).sum()
+        )
+
+    assert (seen("offer_lift") == 1.0).all()
+    apart = []
+    for _ in range(8):
+        engine.advance(np.ones(own.n, np.uint8))
+        apart.append(told_apart(seen("offer_lift")))
+    assert (seen("offer_weeks") == 8).all()
+    assert told_apart(seen("expected_rate")) < apart[-1]
+    assert apart == sorted(apart)
+    assert apart[0] > 0.65
+    assert apart[-1] > 0.87
 
 
 def test_no_offers_gain_nothing_exactly(customers):

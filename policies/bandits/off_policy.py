@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from policies.bandits.linear import LinearModels, basis
+from policies.folds import fold_of
 
 FOLDS = 2
 
@@ -129,7 +130,7 @@ def doubly_robust(
     """
     weight = _weights(log, target)
     x = basis(log.observation)
-    fold = (log.customer_id % np.uint64(FOLDS)).astype(np.int64)
+    fold = fold_of(log.customer_id, FOLDS)
     value = np.empty(weight.size)
     for at in range(FOLDS):
         mine, others = fold == at, fold != at

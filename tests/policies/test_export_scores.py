@@ -65,17 +65,15 @@ def test_trees_take_every_float32_to_the_leaf_that_scikit_learn_does():
 
     random = np.random.default_rng(0)
     x = random.normal(size=(2000, 3)).astype(np.float32)
-    y = np.sin(x[:, 0]) + x[:, 1] * (x[:, 2] > 0)
+    # Neighbours in float32: what lies between them is no float32, and half of it rounds up.
+    x[:, 0] = 1.0 + random.integers(0, 8, 2000) * 2.0**-23
+    y = np.sin((x[:, 0] - 1.0) * 2.0**22) + x[:, 1] * (x[:, 2] > 0)
     models = [
         HistGradientBoostingRegressor(max_iter=20, max_leaf_nodes=leaves, early_stopping=False)
         for leaves in (2, 9)
     ]
     models = [model.fit(x, y) for model in models]
-    # Thresholds themselves, and their neighbours in float32, are where rounding could tell.
-    edges = np.concatenate([tree[0].nodes["num_threshold"] for tree in models[1]._predictors])
-    edges = np.float32(edges)
-    near = [edges, np.nextafter(edges, np.float32(9)), np.nextafter(edges, np.float32(-9))]
-    at = np.concatenate([x, np.concatenate(near).repeat(3).reshape(-1, 3)])
+    at = np.concatenate([x, random.normal(size=x.shape).astype(np.float32)])
     said = Boosted([*models, 1.5])(torch.from_numpy(at)).numpy()
     expected = (models[0].predict(at) + models[1].predict(at) + 1.5) / 3
     np.testing.assert_allclose(said, expected, rtol=0, atol=1e-12)

@@ -27,8 +27,8 @@ settings.load_profile("contracts")
 def pytest_configure() -> None:
     """Threads that wait for each other sleep, here and in processes that tests start.
 
-    Spinning, the default of OpenMP, takes the cores from the other workers of pytest-xdist: many
-    short weeks then took up to six times as long. Read when the first parallel kernel runs.
+    Spinning, the default of OpenMP, takes the cores from whoever else works, the other workers of
+    pytest-xdist among them. Read when the first parallel kernel runs.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

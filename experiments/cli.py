@@ -147,6 +147,7 @@ def simulate(
     \b
     Keys besides those of world, response, programme, offers and constraints:
       customers=20000  weeks=104  warmup_weeks=0  policy=no_offers  against=NAME
+      arms=[POLICY,…]   what policy=experiment tries side by side, beside no offers
       posterior=FILE  draws=0  replicas=4  off=[MECHANISM,…]
       seed=0  name=simulate  runs_dir=runs  threads=0
 
@@ -156,6 +157,7 @@ def simulate(
       loyaltylab simulate world=coffee_shop programme=challenge against=points
       loyaltylab simulate programme=tiered against=no_programme response=null
       loyaltylab simulate policy=triggers against=no_offers warmup_weeks=52 name=triggers
+      loyaltylab simulate policy=experiment 'arms=[blanket,triggers]' warmup_weeks=52 weeks=52
       loyaltylab simulate 'off=[goal_gradient]' against=no_programme
       loyaltylab simulate posterior=runs/demo/posterior.nc against=no_programme draws=20
     """  # noqa: D301 - click's mark for lines that are not to be wrapped

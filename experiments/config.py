@@ -39,7 +39,7 @@ from experiments.config_schema import (
 )
 from experiments.config_sources import APPLICATIONS, groups, options, places
 from experiments.learners import SPACES, learner_parameters
-from policies.catalogue import LEARNED, RULES
+from policies.catalogue import LEARNED, RULES, check_arms
 from sim.offers import action_table
 from sim.programme import ProgrammeParameters
 from sim.world import SURROUNDINGS
@@ -393,6 +393,10 @@ def _validate_training(config: TrainingConfig) -> None:
 
 def _validate_simulate(config: SimulateConfig) -> None:
     _check_posterior(config)
+    try:
+        check_arms(config.arms)
+    except ValueError as error:
+        raise InputError(first_line(error)) from error
     if config.against is not None:
         known = (*options("programme"), *typing.get_args(Rule))
         if config.against not in known:

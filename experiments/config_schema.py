@@ -26,11 +26,21 @@ from agents.population import MembershipParameters, PopulationParameters
 from agents.response import ResponseParameters
 from envs.constraints.parameters import ConstraintParameters
 from experiments.config_messages import suggestion, unknown_choice
+from policies.catalogue import ARMS
 from sim.offers import OfferBook
 from sim.programme import ProgrammeParameters
 from sim.scenario import CompetitorParameters, SeasonParameters
 
-Rule = Literal["no_offers", "random", "blanket", "rfm_rules", "triggers", "clv_greedy", "churn_clv"]
+Rule = Literal[
+    "no_offers",
+    "random",
+    "blanket",
+    "rfm_rules",
+    "triggers",
+    "clv_greedy",
+    "churn_clv",
+    "experiment",
+]
 Policy = Literal[
     "no_offers",
     "random",
@@ -39,6 +49,7 @@ Policy = Literal[
     "triggers",
     "clv_greedy",
     "churn_clv",
+    "experiment",
     "maskable_ppo",
 ]
 
@@ -356,14 +367,16 @@ class SimulateConfig(_Application):
 
     ``posterior`` is a fitted population's file, None the world's own; ``against`` names a
     programme or a policy that the same customers also meet, with the same luck, for comparison.
-    ``draws`` is the number of the posterior's draws over which the difference is run again, 0
-    none; ``replicas`` the runs of luck per draw (None: ``REPLICAS``).
+    ``arms`` are the policies that policy ``experiment`` tries side by side. ``draws`` is the number
+    of the posterior's draws over which the difference is run again, 0 none; ``replicas`` the runs
+    of luck per draw (None: ``REPLICAS``).
     """
 
     customers: int
     weeks: int
     warmup_weeks: int
     policy: Rule
+    arms: tuple[str, ...]
     posterior: str | None
     against: str | None
     draws: int
@@ -414,6 +427,7 @@ class SensitivityConfig(SimulateConfig):
     is taken, hence no ``draws`` and ``replicas``.
     """
 
+    arms: tuple[str, ...] = field(default=ARMS, init=False)
     draws: int = field(default=0, init=False)
     replicas: int | None = field(default=None, init=False)
 

@@ -13,6 +13,7 @@ from envs.decision import GovernedPolicy
 from experiments.config import SimulateConfig
 from experiments.evaluation import make_policy
 from experiments.worlds import build_world, draw_customers
+from policies.catalogue import build_experiment
 from policies.heuristics import NoOffers
 from sim.counterfactual import Branch, BranchRun, Effect, PairedRun, paired, run_branches
 from sim.market import LoyaltyMarket
@@ -36,6 +37,7 @@ PER_CUSTOMER = {
 }
 # The other side once more with its own luck, to see what common luck saves.
 _ALONE = 1
+_KEPT_DECISIONS = 200_000  # of an experiment, for off-policy estimates: about 100 MB
 
 
 class MarketRun(NamedTuple):
@@ -201,6 +203,10 @@ def _governed(config: SimulateConfig) -> GovernedPolicy | None:
     """The policy under its constraints, None where it makes no offers."""
     if config.policy == "no_offers":
         return None
+    if config.policy == "experiment":
+        share = min(1.0, _KEPT_DECISIONS / (config.customers * config.weeks))
+        experiment = build_experiment(config.seed, config.arms, share)
+        return GovernedPolicy(experiment, config.constraints, config.customers)
     policy = make_policy(config.policy, config, NoOffers())
     return GovernedPolicy(policy, config.constraints, config.customers)
 

@@ -16,6 +16,7 @@ from experiments.approvals import approval_facts, approval_of
 from experiments.config import SimulateConfig, compose_simulate, other_side
 from experiments.config_sources import places
 from experiments.console import Progress
+from experiments.experiment_results import experiment_facts
 from experiments.market_run import PER_CUSTOMER, Comparison, MarketRun, run_markets
 from experiments.model_card import assumptions
 from experiments.posterior_runs import Checkpoint, check_draws, uncertainty
@@ -152,6 +153,8 @@ def simulate_config(
         "effects": _effects(result),
         "uncertainty": None,
         "audit": _audit(config, own),
+        "experiment": experiment_facts(own.governed, CONFIDENCE)
+        or experiment_facts(rival.governed if rival else None, CONFIDENCE),
     }
     if config.draws and other is not None:
         summary["uncertainty"] = uncertainty(config, other, posterior, CONFIDENCE, progress, kept)

@@ -5,7 +5,7 @@ imported when asked for, so that reading the table loads no torch and no scikit-
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -24,11 +24,14 @@ from policies.heuristics import (
 )
 
 if TYPE_CHECKING:
+    from policies.bandits.experiment import ContinuousExperiment
     from policies.training_run import TrainingRun
 
 Learn = Callable[[OfferTask, Any, int, "TrainingRun"], Policy]
 
 
+# Of an experiment; no offers is always one more.
+ARMS = ("triggers", "rfm_rules", "clv_greedy")
 # What ends a training before its time, and a value that never does.
 _ENDLESS: dict[str, Any] = {"total_steps": 10**12, "states": 120_000, "passes": 1000}
 
@@ -141,6 +144,11 @@ _LADDER = (
         lambda seed: ChurnClv(),
     ),
     Entry(
+        "experiment",
+        "Several policies side by side: known chances, a control group, traffic to what works.",
+        lambda seed: build_experiment(seed),
+    ),
+    Entry(
         "uplift",
         "Gradient boosting on a simulated randomised trial: who brings more with an offer.",
         learner="policies.uplift.learning:learn_uplift",
@@ -219,6 +227,52 @@ def build_policy(name: str, seed: int) -> Policy:
     if one.build is None:
         raise ValueError(f"policy={name!r} cannot be built at once: choose {', '.join(RULES)}")
     return one.build(seed)
+
+
+def check_arms(arms: Sequence[str]) -> None:
+    """Whether these can be the arms of an experiment.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no rule, for none, and for one given twice.
+    """
+    known = [name for name in RULES if name not in ("no_offers", "experiment")]
+    for name in arms:
+        if name not in known:
+            raise ValueError(f"arms={list(arms)}: {name!r} is none of {', '.join(known)}")
+    if not 0 < len(set(arms)) == len(arms):
+        raise ValueError(f"arms={list(arms)}: give one or more of {', '.join(known)}, none twice")
+
+
+def build_experiment(
+    seed: int, arms: Sequence[str] = ARMS, log_share: float = 0.0
+) -> "ContinuousExperiment":
+    """A continuous experiment with these policies as arms, beside no offers.
+
+    Parameters
+    ----------
+    seed
+        Of the lotteries, and of arms that draw lots of their own.
+    arms
+        Names of policies that need no learning; neither ``no_offers``, which is always an arm, nor
+        another experiment.
+    log_share
+        Share of customers whose decisions are kept for off-policy estimates.
+
+    Raises
+    ------
+    ValueError
+        For another name, or one given twice.
+    """
+    check_arms(arms)
+    from policies.bandits.experiment import ContinuousExperiment, ExperimentParameters
+
+    return ContinuousExperiment(
+        [build_policy(name, seed) for name in arms],
+        derive_seed(seed, "plan"),
+        ExperimentParameters(log_share=log_share),
+    )
 
 
 def learn_policy(

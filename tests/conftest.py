@@ -1,5 +1,6 @@
 """A small world in which everything happens, and customers to live in it."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -21,6 +22,15 @@ from sim.world import World
 # Fixed examples: a run that fails here fails everywhere; compilation has no deadline.
 settings.register_profile("contracts", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("contracts")
+
+
+def pytest_configure() -> None:
+    """Threads that wait for each other sleep, here and in processes that tests start.
+
+    Spinning, the default of OpenMP, takes the cores from whoever else works, the other workers of
+    pytest-xdist among them. Read when the first parallel kernel runs.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiments.report import document, simulation_draws, simulation_evidence
+from experiments.report import (
+    document,
+    simulation_draws,
+    simulation_evidence,
+    simulation_experiment,
+)
 from experiments.report import simulation_answer as answers
 from experiments.report import simulation_words as words
 from experiments.report.console_text import aligned, wrapped
@@ -69,6 +74,7 @@ def render_simulation(
         simulation_evidence.effects(summary),
         simulation_evidence.precision(summary),
         simulation_draws.draws(summary),
+        simulation_experiment.arms(summary),
         _programmes(summary),
         _by_period(summary),
         _over_time(summary, kpis, against),
@@ -106,6 +112,7 @@ def summary_text(summary: Summary) -> str:
         ]
         head = ["", ours, theirs, "difference", "interval"]
         lines += aligned([head, *rows])
+    lines += simulation_experiment.console(summary)
     lines.append("")
     for lead, text in (*answers.findings(summary), *answers.cautions(summary)):
         lines += wrapped(f"- {lead} {text}", "  ")

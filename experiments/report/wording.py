@@ -20,6 +20,7 @@ _POLICIES = {
     "triggers": "Triggers",
     "clv_greedy": "CLV first",
     "churn_clv": "Value at risk first",
+    "experiment": "Experiment",
     "uplift": "Uplift",
     "lin_ucb": "LinUCB",
     "lin_ts": "LinTS",

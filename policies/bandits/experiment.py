@@ -34,6 +34,7 @@ from sim.offers import ActionTable
 
 CONTROL_GROUP = "control_group"
 _MINOR = 100.0
+_LOG_DRAW = 255  # index; 0 and 1 are the lotteries', from 2 on traffic has its own
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class ExperimentParameters:
         hard limit refuses next to nothing.
     draws
         For the probability that an arm is best.
-    keep_log
-        Keep every decision for off-policy estimates; about a kilobyte each.
+    log_share
+        Share of customers whose decisions are kept for off-policy estimates, about half a
+        kilobyte each; 0 keeps none.
     """
 
     control_share: float = 0.05
@@ -65,7 +67,7 @@ class ExperimentParameters:
     window: int = 4
     safety: float = 4.0
     draws: int = 4096
-    keep_log: bool = False
+    log_share: float = 0.0
 
     def __post_init__(self) -> None:
         check_range("control_share", self.control_share, 0.0, 0.9)
@@ -74,6 +76,7 @@ class ExperimentParameters:
         check_range("window", self.window, 1, 52)
         check_range("safety", self.safety, 0.0, 10.0)
         check_range("draws", self.draws, 100, 1_000_000)
+        check_range("log_share", self.log_share, 0.0, 1.0)
 
 
 class ContinuousExperiment:
@@ -88,6 +91,13 @@ class ContinuousExperiment:
         64-bit seed; draws are addressed by customer and week.
     parameters
         Settings.
+
+    Attributes
+    ----------
+    arms
+        Names, the control group first.
+    weeks, shares_by_week
+        Weeks of decisions, and traffic of each arm in them, one array of shape (arms,) a week.
 
     Raises
     ------
@@ -116,10 +126,12 @@ class ContinuousExperiment:
         self.traffic = ArmTraffic(len(self.arms), self.parameters.floor, self.parameters.draws)
         self.windows = OutcomeWindows(self.parameters.window)
         self.shares = self.traffic.shares(self.key, 0)
+        self.weeks: list[int] = []
+        self.shares_by_week: list[NDArray[np.float64]] = []
         self._decided: dict[str, NDArray[Any]] | None = None
         self._log: list[dict[str, NDArray[Any]]] = []
         self._profit: NDArray[np.float64] | None = None
-        self._weeks = 0
+        self._lived = 0
 
     def propose(
         self,
@@ -137,6 +149,8 @@ class ContinuousExperiment:
             arms[at] = decide(score, blocked, table, rooms, ids, week).executed
         control = draw_uniforms(self.key, ids, Purpose.POLICY, 0) < self.parameters.control_share
         self.shares = self.traffic.shares(self.key, week)
+        self.weeks.append(week)
+        self.shares_by_week.append(self.shares)
         propensity = self._mixed(arms, mask, table.n)
         propensity[control] = 0.0
         propensity[control, 0] = 1.0
@@ -170,7 +184,7 @@ class ContinuousExperiment:
         if self._profit is None:
             self._profit = np.zeros(profit.size)
         self._profit += profit
-        self._weeks += 1
+        self._lived += 1
         valid = np.ones(profit.size, bool)
         self.windows.decided(valid, executed=executed.astype(np.int64), **self._decided)
         self._control, self._decided = self._decided["control"], None
@@ -178,8 +192,12 @@ class ContinuousExperiment:
         if ripe is None:
             return
         known: dict[str, Any] = ripe.known
-        if self.parameters.keep_log:
-            self._log.append({**known, "outcome": ripe.total})
+        if self.parameters.log_share > 0:
+            lot = draw_uniforms(self.key, known["customer_id"], Purpose.POLICY, _LOG_DRAW)
+            kept = lot < self.parameters.log_share
+            self._log.append(
+                {name: rows[kept] for name, rows in {**known, "outcome": ripe.total}.items()}
+            )
         rows = np.flatnonzero(~known["control"])
         drawn = known["drawn"][rows]
         self.traffic.learn(
@@ -190,15 +208,22 @@ class ContinuousExperiment:
         )
 
     def log(self) -> DecisionLog:
-        """Decisions whose window is over.
+        """Kept decisions whose window is over.
 
         Raises
         ------
         ValueError
-            If none are kept.
+            If there are none.
         """
+        kept = self.kept()
+        if kept is None:
+            raise ValueError("no decisions are kept: set log_share, and run for a window at least")
+        return kept
+
+    def kept(self) -> DecisionLog | None:
+        """``log``, None without decisions."""
         if not self._log:
-            raise ValueError("no decisions are kept: set keep_log, and run for a window at least")
+            return None
         return DecisionLog(
             *(
                 np.concatenate([part[field.name] for part in self._log])
@@ -224,7 +249,7 @@ class ContinuousExperiment:
         """
         if self._profit is None:
             raise ValueError("no week has passed yet")
-        weekly = self._profit / self._weeks
+        weekly = self._profit / self._lived
         kept, treated = weekly[self._control], weekly[~self._control]
         if min(kept.size, treated.size) < 2:
             raise ValueError(f"{kept.size} in the control group, {treated.size} outside: too few")

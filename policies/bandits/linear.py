@@ -70,15 +70,15 @@ class LinearModels:
 
     def sd(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Posterior sd of the expected outcome, shape (n, n_actions)."""
-        spread = np.einsum("aij,nj->nai", self._root, x, optimize=True)
+        spread = np.einsum("aij,nj->nai", self.root, x, optimize=True)
         deviation: NDArray[np.float64] = np.sqrt(np.square(spread).sum(axis=2)) * self.noise
         return deviation
 
     def _solve(self) -> None:
         """Weights, root of the covariance for unit noise, and noise, from the statistics."""
-        self._root = np.linalg.inv(np.linalg.cholesky(self.gram))
-        half = np.einsum("aij,aj->ai", self._root, self.moment)
-        self.weight = np.einsum("aij,ai->aj", self._root, half)
+        self.root = np.linalg.inv(np.linalg.cholesky(self.gram))
+        half = np.einsum("aij,aj->ai", self.root, self.moment)
+        self.weight = np.einsum("aij,ai->aj", self.root, half)
         residual = np.maximum(self.squares - np.square(half).sum(axis=1), 0.0)
         # Without data the noise is 1, in the outcome's own unit.
         common = (residual.sum() + 1.0) / (self.count.sum() + 1.0)

@@ -21,8 +21,8 @@ from policies.bandits.linear import LinearModels, basis
 from policies.base import DecisionContext
 from policies.feedback import weekly_profit
 
-_MINOR = 100.0
-_WORTHWHILE = 0.01  # currency units; an offer that surely brings next to nothing is left alone
+MINOR = 100.0
+WORTHWHILE = 0.01  # currency units; an offer that surely brings next to nothing is left alone
 
 
 class _Open(NamedTuple):
@@ -113,9 +113,9 @@ class LinearBandit(ABC):
             gain = reckoned - reckoned[:, :1]
         else:
             gain = mean - mean[:, :1] - self.caution * np.sqrt(sd**2 + sd[:, :1] ** 2)
-            gain -= _WORTHWHILE
+            gain -= WORTHWHILE
         gain[:, 0] = 0.0
-        gain *= _MINOR
+        gain *= MINOR
         return gain
 
     def learn_week(
@@ -126,7 +126,7 @@ class LinearBandit(ABC):
     ) -> None:
         """Learn from a week of a market; see ``envs.policy.Learner``."""
         if self.learning:
-            self.observe(observation, executed, weekly_profit(outcome) / _MINOR)
+            self.observe(observation, executed, weekly_profit(outcome) / MINOR)
 
     def observe(
         self,

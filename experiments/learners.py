@@ -26,8 +26,6 @@ SPACES: dict[str, dict[str, Any]] = {
     "lin_ts": {"exploration": (0.1, 10.0), "prior": (0.01, 100.0), "window": [1, 2, 4, 8]},
     "rollout": {
         "learning_rate": (3e-4, 1e-2),
-        "weight_decay": (1e-3, 1.0),
-        "caution": (0.1, 2.0),
         "hidden": [16, 32, 64],
         "weeks": [8, 13, 26],
         "replicas": [2, 4, 8],

@@ -153,11 +153,11 @@ class Protocol:
 
 
 PROTOCOL = Protocol(
-    version=1,
+    version=2,
     worlds=("grocery", "music_store", "coffee_shop"),
     responses=("null", "literature", "optimistic", "backfire", "deal_seekers"),
     programmes=("points", "tiered", "cashback"),
-    seeds=(1, 2, 3, 4, 5),
+    seeds=(11, 12, 13, 14, 15),
     customers=2000,
     warmup_weeks=52,
     weeks=52,
@@ -174,8 +174,8 @@ PROTOCOL = Protocol(
     informed={"maskable_ppo": (1.0,), "rollout": (1.0,)},
     misspecified={"rollout": 1.0},
     detail_programme="tiered",
-    reference_seeds=(1,),
-    pool=4000,
+    reference_seeds=(11,),
+    pool=20_000,
 )
 QUICK = dataclasses.replace(
     PROTOCOL,

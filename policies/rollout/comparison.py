@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from agents.records import Customers
 from envs.constraints.parameters import ConstraintParameters
-from envs.decision import GovernedPolicy, Policy
+from envs.decision import GovernedPolicy, NoOffers, Policy
+from envs.task import OfferTask
 from sim.expected_engine import ExpectedMarket
 from sim.world import World
 
@@ -39,3 +40,65 @@ def expected_outcome(
         market.step()
         prices.append(governed.last.shadow_price if governed.last is not None else 0.0)
     return Outcome(market.scores["profit"].copy(), float(np.mean(prices)))
+
+
+class Change(NamedTuple):
+    """What runs bring above others, as a share of the profit without offers; standard error."""
+
+    mean: float
+    error: float
+
+
+class HeldOut:
+    """Customers whom nothing is learned from, in every world of a task.
+
+    Gains are shares of the profit without offers, so that worlds weigh alike.
+
+    Parameters
+    ----------
+    task
+        Worlds and constraints.
+    pools
+        Customers of each world.
+    weeks
+        Length of a run.
+    key
+        Its luck.
+    """
+
+    def __init__(self, task: OfferTask, pools: list[Customers], weeks: int, key: np.uint64) -> None:
+        self._task = task
+        self._pools = pools
+        self._weeks = weeks
+        self._key = key
+        ids = np.concatenate([pool.traits["id"] for pool in pools])
+        _, self._customer = np.unique(ids, return_inverse=True)
+        self.control = self.run(NoOffers())
+
+    def run(self, policy: Policy) -> list[Outcome]:
+        """Outcome of a policy in each world."""
+        task = self._task
+        return [
+            expected_outcome(world, pool, policy, task.constraints, self._weeks, self._key)
+            for world, pool in zip(task.worlds, self._pools, strict=True)
+        ]
+
+    def change(self, new: list[Outcome], old: list[Outcome]) -> Change:
+        """Mean over worlds; a customer may live in several, so errors are summed by customer."""
+        means, shares = [], []
+        for one, other, control in zip(new, old, self.control, strict=True):
+            change = (one.profit - other.profit) / abs(control.profit.mean())
+            means.append(change.mean())
+            shares.append((change - change.mean()) / change.size)
+        off = np.bincount(self._customer, np.concatenate(shares))
+        error = float(np.sqrt(np.square(off).sum())) / len(means)
+        return Change(float(np.mean(means)), error)
+
+    def gains(self, runs: list[Outcome]) -> NDArray[np.float64]:
+        """Gain over no offers in each world, shape (worlds,)."""
+        return np.array(
+            [
+                (run.profit.mean() - control.profit.mean()) / abs(control.profit.mean())
+                for run, control in zip(runs, self.control, strict=True)
+            ]
+        )

@@ -47,6 +47,17 @@ class Data(NamedTuple):
         )
 
 
+class LeftOut(NamedTuple):
+    """What members say of decisions of customers whom they were not trained on.
+
+    Gain and cost have shape (n, A), ``some`` (n, A) tells where there is such a member.
+    """
+
+    gain: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    some: NDArray[np.bool_]
+
+
 class ValueEnsemble(nn.Module):
     """Value, its lower bound and expected cost per action, minor units.
 
@@ -56,10 +67,8 @@ class ValueEnsemble(nn.Module):
         Actions, 0 included.
     floor, ceiling
         Least and most an action can cost, minor units, shape (n_actions,).
-    members, hidden
-        Size of the ensemble.
-    caution, least_gain
-        See ``RolloutParameters``.
+    parameters
+        Sizes, and what an offer must promise at least.
     generator
         Draws the first weights.
     """
@@ -92,7 +101,7 @@ class ValueEnsemble(nn.Module):
             ("shrinkage", unit),
             ("floor", floor),
             ("ceiling", ceiling),
-            ("caution", np.array(parameters.caution)),
+            ("caution", np.array(0.0)),
             ("least_gain", np.array(parameters.least_gain)),
         ):
             self.register_buffer(name, torch.tensor(np.asarray(value), dtype=torch.float32))
@@ -150,18 +159,13 @@ def fit(
     ensemble: ValueEnsemble,
     data: Data,
     parameters: RolloutParameters,
+    weight_decay: float,
     seed: int,
     seconds: float = math.inf,
-) -> dict[str, float]:
+) -> LeftOut:
     """Train the ensemble in place; the same seed gives the same weights on one machine.
 
     ``seconds`` of the processor bound the number of epochs, by the time that some steps take.
-
-    Returns
-    -------
-    dict
-        ``r2_gain``, ``r2_cost``: share of the variance explained, on customers that a member was
-        not trained on.
     """
     n = data.observation.shape[0]
     known = np.isfinite(data.gain)
@@ -190,7 +194,7 @@ def fit(
         epochs = min(epochs, max(most, 1))
     steps = epochs * each
     optimizer = torch.optim.AdamW(
-        ensemble.parameters(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay
+        ensemble.parameters(), lr=parameters.learning_rate, weight_decay=weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, parameters.learning_rate, total_steps=steps
@@ -208,7 +212,7 @@ def fit(
             loss.backward()
             optimizer.step()
             schedule.step()
-    return _calibrate(ensemble, data, known, draws[:, row] == 0, parameters)
+    return _left_out(ensemble, data, known, draws[:, row] == 0)
 
 
 def _step_seconds(ensemble: ValueEnsemble, parameters: RolloutParameters) -> float:
@@ -223,32 +227,35 @@ def _step_seconds(ensemble: ValueEnsemble, parameters: RolloutParameters) -> flo
     return max(_STEP_OVERHEAD * float(np.median(taken)), 1e-6)
 
 
-def _calibrate(
+def _left_out(
     ensemble: ValueEnsemble,
     data: Data,
     known: NDArray[np.bool_],
-    left_out: NDArray[np.bool_],
-    parameters: RolloutParameters,
-) -> dict[str, float]:
-    """Shrink what looks like a gain to what it was on customers left out; see ``fit``."""
+    untrained: NDArray[np.bool_],
+) -> LeftOut:
+    """Means over the members that were not trained on a row; ``untrained`` is (members, n)."""
     with torch.no_grad():
         gain, cost = (x.numpy() for x in ensemble.outputs(torch.from_numpy(data.observation)))
     gain = gain * ensemble.get_buffer("gain_scale").numpy()
     cost = cost * ensemble.get_buffer("cost_scale").numpy()
-    blind = left_out.sum(axis=0)
-    some = (blind > 0)[:, None] & known
-    share = (left_out / np.maximum(blind, 1))[:, :, None]
-    gain, cost = (gain * share).sum(axis=0), (cost * share).sum(axis=0)
+    number = untrained.sum(axis=0)
+    share = (untrained / np.maximum(number, 1))[:, :, None]
+    some = (number > 0)[:, None] & known
+    return LeftOut((gain * share).sum(axis=0), (cost * share).sum(axis=0), some)
+
+
+def be_cautious(
+    ensemble: ValueEnsemble, left_out: LeftOut, data: Data, caution: float, least_gain: float
+) -> None:
+    """Set caution, and shrink what looks like a gain to what it was on customers left out."""
+    ensemble.get_buffer("caution").fill_(caution)
     shrinkage = ensemble.get_buffer("shrinkage")
     for action in range(1, ensemble.n_actions):
-        rows = some[:, action] & (gain[:, action] > parameters.least_gain)
+        promised = left_out.gain[:, action]
+        rows = left_out.some[:, action] & (promised > least_gain)
         shrinkage[action] = _kept_share(
-            gain[rows, action], data.gain[rows, action], data.customer[rows], parameters.caution
+            promised[rows], data.gain[rows, action], data.customer[rows], caution
         )
-    return {
-        "r2_gain": explained(gain[some], data.gain[some]),
-        "r2_cost": explained(cost[some], data.cost[some]),
-    }
 
 
 def _kept_share(

@@ -1,8 +1,10 @@
 """Learning by paired rollouts: sample, branch, regress, compare, repeat."""
 
+import math
 import time
-from dataclasses import asdict
-from typing import Any
+from copy import deepcopy
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,16 +13,27 @@ from agents.records import Customers
 from agents.rng import Purpose, derive_seed, draw_uniforms
 from envs.decision import NoOffers, Policy
 from envs.task import OfferTask, starts
+from policies.heuristics import Random
 from policies.network import TorchPolicy, one_torch_thread
-from policies.rollout.comparison import Outcome, expected_outcome
-from policies.rollout.ensemble import Data, LowerGain, ValueEnsemble, fit
-from policies.rollout.parameters import RolloutParameters
+from policies.rollout.comparison import HeldOut, Outcome
+from policies.rollout.ensemble import (
+    Data,
+    LowerGain,
+    ValueEnsemble,
+    be_cautious,
+    explained,
+    fit,
+)
+from policies.rollout.parameters import Guard, RolloutParameters
 from policies.rollout.states import States, branch, following, sample_states
 from policies.training_run import TrainingRun
 
 NAME = "rollout"
-_CHUNK = 64  # decisions of a world between two looks at the clock
-_FITTING = 0.25  # share of a round's time
+# Decisions of a world between two looks at the clock, alone and where a policy follows, whose
+# networks are slow on few rows.
+_CHUNK, _FOLLOWED_CHUNK = 64, 1024
+_FITTING = 0.4  # share of a round's time
+_COMPARING = 0.15  # most of the time that comparing may take
 _SPLIT_DRAW = 3  # index of the draw; exploring has 2
 _REPLICA_STRIDE = 1 << 16  # of the luck of rounds and worlds, apart from each other
 
@@ -33,6 +46,14 @@ class RolloutPolicy(TorchPolicy):
         self.values = values
 
 
+class Candidate(NamedTuple):
+    """An ensemble under a guard, and how much it explains of what it was not trained on."""
+
+    guard: Guard
+    values: ValueEnsemble
+    r2: dict[str, float]
+
+
 class _Learner:
     """State of one training, as it is kept in checkpoints."""
 
@@ -40,24 +61,24 @@ class _Learner:
         self.task = task
         self.parameters = parameters
         self.seed = seed
+        weeks = min(parameters.weeks, -(-2 * task.horizon // 3))  # little is left after that
+        self.branching = replace(parameters, weeks=weeks)
         self.plan = derive_seed(seed, "plan")
-        self.pools = [_split(pool, parameters.held_out, self.plan) for pool in task.pools]
+        split = [_split(pool, parameters.held_out, self.plan) for pool in task.pools]
+        self.pools = [learned_from for learned_from, _ in split]
+        weeks = min(task.horizon, parameters.compared_weeks)
+        self.held_out = HeldOut(task, [out for _, out in split], weeks, self.plan)
+        begun = time.process_time()
+        self.held_out.run(Random(self.plan, 0.5))  # with offers, which take most of the time
+        self.comparing = len(parameters.guards) * (time.process_time() - begun)
         self.iteration = 0
         self.best: ValueEnsemble | None = None
+        self.best_runs = self.held_out.control
+        self.most = np.zeros(len(task.worlds))  # gain of any candidate in each world
         self.price = 0.0
-        # Expected profit by customer held out and world, of no offers and of the best iterate.
-        begun = time.process_time()
-        self.control = [run.profit for run in self._held_out(NoOffers())]
-        self.comparing = time.process_time() - begun
-        self.best_profit = self.control
-        self.most = [float(profit.mean()) for profit in self.control]
-
-    def _held_out(self, policy: Policy) -> list[Outcome]:
-        task = self.task
-        return [
-            expected_outcome(world, pool, policy, task.constraints, task.horizon, self.plan)
-            for world, (_, pool) in zip(task.worlds, self.pools, strict=True)
-        ]
+        self.decays = sorted({guard.weight_decay for guard in parameters.guards})
+        self.follows = False  # whether the next round follows the policy so far in its branches
+        self.found: dict[bool, list[Data]] = {False: [], True: []}  # by whether a policy followed
 
     def new_ensemble(self) -> ValueEnsemble:
         table = self.task.worlds[0].table
@@ -79,23 +100,24 @@ class _Learner:
         each = -(-parameters.states // len(task.worlds))
         sampled = [self._sampled(at, each) for at in range(len(task.worlds))]
         follows = [
-            None
-            if self.best is None
-            else following(LowerGain(self.best), world, task.constraints, self.price)
+            following(LowerGain(self.best), world, task.constraints, self.price)
+            if self.follows and self.best is not None
+            else None
             for world in task.worlds
         ]
+        rows = _FOLLOWED_CHUNK if self.follows else _CHUNK
         parts: list[Data] = []
         for turn in range(parameters.passes):
             place = 0
-            for first in range(0, max(states.customers.n for states in sampled), _CHUNK):
+            for first in range(0, max(states.customers.n for states in sampled), rows):
                 for at, world in enumerate(task.worlds):
                     if parts and run.elapsed >= until:
                         break
-                    chunk = sampled[at].rows(slice(first, first + _CHUNK))
+                    chunk = sampled[at].rows(slice(first, first + rows))
                     if not chunk.customers.n:
                         continue
                     luck = self._luck(at) + turn * parameters.replicas
-                    data = branch(world, chunk, parameters, self.plan, luck, follows[at])
+                    data = branch(world, chunk, self.branching, self.plan, luck, follows[at])
                     if turn == 0:
                         parts.append(data)
                     else:
@@ -107,7 +129,7 @@ class _Learner:
         """About ``n`` decisions in a world under the policy so far."""
         task = self.task
         return sample_states(
-            task.worlds[at], self.pools[at][0], self.policy(), task.constraints, task.horizon, n,
+            task.worlds[at], self.pools[at], self.policy(), task.constraints, task.horizon, n,
             derive_seed(self.seed, "train"), self._luck(at), self.parameters.exploring,
         )  # fmt: skip
 
@@ -115,60 +137,81 @@ class _Learner:
         """First replica of the luck of this round in a world."""
         return (1 + self.iteration * len(self.task.worlds) + world) * _REPLICA_STRIDE
 
+    def rounds(self, seconds: float) -> int:
+        """Rounds in so many seconds: fewer where comparing would take much of the time."""
+        if not math.isfinite(seconds):
+            return self.parameters.iterations
+        most = int(_COMPARING * seconds / max(self.comparing, 1e-6))
+        return min(max(most, 1), self.parameters.iterations)
+
     def step(self, run: TrainingRun) -> dict[str, float]:
         """One round; figures for the log.
 
         What is left of the run's time is shared by the rounds that are left. Comparing takes as
         long as it took before the first round, fitting at most a share of the round.
         """
-        rounds = self.parameters.iterations - self.iteration
-        end = run.elapsed + (run.seconds - run.elapsed) / rounds
+        left = max(self.rounds(run.seconds) - self.iteration, 1)
+        end = run.elapsed + (run.seconds - run.elapsed) / left
         gathering = (1.0 - _FITTING) * (end - run.elapsed) - self.comparing
         data = self.gather(run.elapsed + gathering, run)
-        ensemble = self.new_ensemble()
-        seed = self.seed * 1009 + self.iteration
-        figures = fit(ensemble, data, self.parameters, seed, end - self.comparing - run.elapsed)
+        self.found[self.follows].append(data)
+        data = Data(*(np.concatenate(part) for part in zip(*self.found[self.follows], strict=True)))
+        figures = self.compare(self.fitted(data, end - self.comparing, run))
         figures["states"] = float(data.observation.shape[0])
-        figures |= self.compare(ensemble)
-        figures["shadow_price"] = self.price
+        figures |= {"shadow_price": self.price, "followed": float(self.follows)}
+        if figures["kept"]:
+            self.follows = True
+        else:  # try the other: more decisions with nobody following, or the policy so far
+            self.follows = self.best is not None and not self.follows
         self.iteration += 1
         return figures
 
-    def compare(self, ensemble: ValueEnsemble) -> dict[str, float]:
-        """Keep the new iterate if it beats the one before on customers held out.
+    def fitted(self, data: Data, end: float, run: TrainingRun) -> list[Candidate]:
+        """An ensemble for each guard."""
+        parameters = self.parameters
+        seed = self.seed * 1009 + self.iteration
+        found = []
+        for number, decay in enumerate(self.decays):
+            ensemble = self.new_ensemble()
+            seconds = (end - run.elapsed) / (len(self.decays) - number)
+            left_out = fit(ensemble, data, parameters, decay, seed, seconds)
+            some = left_out.some
+            r2 = {
+                "r2_gain": explained(left_out.gain[some], data.gain[some]),
+                "r2_cost": explained(left_out.cost[some], data.cost[some]),
+            }
+            for guard in parameters.guards:
+                if guard.weight_decay == decay:
+                    values = deepcopy(ensemble)
+                    be_cautious(values, left_out, data, guard.caution, parameters.least_gain)
+                    found.append(Candidate(guard, values, r2))
+        return found
 
-        Gains are shares of the profit without offers, so that worlds weigh alike.
-        """
-        found = self._held_out(RolloutPolicy(ensemble))
-        profit = [run.profit for run in found]
-        # A customer may live in several worlds, on the same luck: changes are summed by customer.
-        means, shares = [], []
-        for new, old, control in zip(profit, self.best_profit, self.control, strict=True):
-            change = (new - old) / abs(control.mean())
-            means.append(change.mean())
-            shares.append((change - change.mean()) / change.size)
-        mean = float(np.mean(means))
-        ids = np.concatenate([pool.traits["id"] for _, pool in self.pools])
-        _, customer = np.unique(ids, return_inverse=True)
-        off = np.bincount(customer, np.concatenate(shares))
-        error = float(np.sqrt(np.square(off).sum())) / len(means)
-        kept = mean > self.parameters.confidence_z * error
+    def compare(self, candidates: list[Candidate]) -> dict[str, float]:
+        """Keep the best candidate if it beats the iterate before on customers held out."""
+        held_out = self.held_out
+        runs = [held_out.run(RolloutPolicy(one.values)) for one in candidates]
+        changes = [held_out.change(one, self.best_runs) for one in runs]
+        at = int(np.argmax([change.mean for change in changes]))
+        chosen, change = candidates[at], changes[at]
+        sure = self.parameters.confidence_z if self.best is None else 0.0
+        kept = change.mean > sure * change.error
         if kept:
-            self.best, self.best_profit = ensemble, profit
-            self.price = float(np.mean([run.price for run in found]))
-        self.most = [max(m, float(new.mean())) for m, new in zip(self.most, profit, strict=True)]
-        shares = [
-            (float(best.mean() - control.mean()), most - float(best.mean()), abs(control.mean()))
-            for best, control, most in zip(self.best_profit, self.control, self.most, strict=True)
-        ]
-        return {
-            "change": mean,
-            "change_low": mean - 1.96 * error,
-            "change_high": mean + 1.96 * error,
+            self.decays = [chosen.guard.weight_decay]  # the others would take time from it
+            self.best, self.best_runs = chosen.values, runs[at]
+            self.price = float(np.mean([run.price for run in runs[at]]))
+        self.most = np.maximum(self.most, np.max([held_out.gains(one) for one in runs], axis=0))
+        gains = held_out.gains(self.best_runs)
+        return chosen.r2 | {
+            "weight_decay": chosen.guard.weight_decay,
+            "caution": chosen.guard.caution,
+            "change": change.mean,
+            "change_low": change.mean - 1.96 * change.error,
+            "change_high": change.mean + 1.96 * change.error,
             "kept": float(kept),
-            "gain": float(np.mean([gain / scale for gain, _, scale in shares])),
-            "worst_gain": float(min(gain / scale for gain, _, scale in shares)),
-            "worst_regret": float(max(regret / scale for _, regret, scale in shares)),
+            "gain": float(gains.mean()),
+            "worst_gain": float(gains.min()),
+            "worst_regret": float((self.most - gains).max()),
         }
 
     def state(self) -> dict[str, Any]:
@@ -177,9 +220,12 @@ class _Learner:
             "seed": self.seed,
             "iteration": self.iteration,
             "best": None if self.best is None else self.best.state_dict(),
-            "best_profit": self.best_profit,
+            "best_runs": [tuple(run) for run in self.best_runs],
             "most": self.most,
             "price": self.price,
+            "decays": self.decays,
+            "follows": self.follows,
+            "found": {key: [tuple(data) for data in parts] for key, parts in self.found.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -192,9 +238,10 @@ class _Learner:
         """
         if state["parameters"] != _lasting(self.parameters) or state["seed"] != self.seed:
             raise ValueError("the checkpoint is of a rollout with other parameters or seed")
-        self.iteration = state["iteration"]
-        self.best_profit, self.most = state["best_profit"], state["most"]
-        self.price = state["price"]
+        for name in ("iteration", "most", "price", "decays", "follows"):
+            setattr(self, name, state[name])
+        self.best_runs = [Outcome(*run) for run in state["best_runs"]]
+        self.found = {key: [Data(*one) for one in parts] for key, parts in state["found"].items()}
         if state["best"] is not None:
             self.best = self.new_ensemble()
             self.best.load_state_dict(state["best"])
@@ -203,7 +250,8 @@ class _Learner:
 def _lasting(parameters: RolloutParameters) -> dict[str, Any]:
     """Settings that another session must share; how long it goes on may differ."""
     ending = ("iterations", "states", "passes")
-    return {name: value for name, value in asdict(parameters).items() if name not in ending}
+    lasting = {name: value for name, value in asdict(parameters).items() if name not in ending}
+    return lasting | {"guards": [list(guard) for guard in parameters.guards]}
 
 
 def learn_rollout(
@@ -225,10 +273,11 @@ def learn_rollout(
         the run's time is not limited.
     run
         Clock, log and checkpoint. Rows of the log: ``r2_gain`` and ``r2_cost`` on customers left
-        out; ``change`` with its 95 % interval, of the new iterate over the one before, and whether
-        it was ``kept``; ``gain`` of the best so far over no offers, ``worst_gain`` and
-        ``worst_regret`` over worlds (against the best iterate of each world); all three as shares
-        of the profit without offers, by expectations, on customers held out.
+        out, with the ``weight_decay`` and ``caution`` of the best candidate; its ``change`` with
+        its 95 % interval, over the iterate before, and whether it was ``kept``; ``gain`` of the
+        best so far over no offers, ``worst_gain`` and ``worst_regret`` over worlds (against the
+        best candidate of each world); all three as shares of the profit without offers, by
+        expectations, on customers held out.
 
     Returns
     -------
@@ -240,7 +289,7 @@ def learn_rollout(
     if saved is not None:
         learner.restore(saved)
     with one_torch_thread():
-        while learner.iteration < parameters.iterations and not run.over:
+        while learner.iteration < learner.rounds(run.seconds) and not run.over:
             figures = learner.step(run)
             run.log(learner.iteration, **figures)
             run.save(learner.state())

@@ -1,8 +1,29 @@
 """Settings of rollout."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agents.ranges import check_range
+
+
+class Guard(NamedTuple):
+    """How a network is kept from promising what luck promised.
+
+    Parameters
+    ----------
+    weight_decay
+        Of the training (AdamW).
+    caution
+        Standard deviations of the ensemble by which a gain must be above 0.
+    """
+
+    weight_decay: float
+    caution: float
+
+
+# Weak decay sees most, and is best where responses are strong; strong decay where there is little
+# to learn from much data; caution costs where an offer is worth what it teaches.
+GUARDS = (Guard(0.3, 0.5), Guard(0.3, 0.0), Guard(3.0, 0.5))
 
 
 @dataclass(frozen=True)
@@ -12,7 +33,10 @@ class RolloutParameters:
     Parameters
     ----------
     iterations
-        Rounds of sampling, branching, learning; the first follows nobody after its offer.
+        Rounds of sampling, branching, learning, at most. In the first nobody follows after an
+        offer. Then the policy so far follows, so that an offer is worth what comes of it later;
+        where that is not better, a round adds decisions to those without. In limited time there
+        are fewer rounds where comparing candidates would take much of it.
     states
         Decisions sampled a round, over all worlds.
     passes
@@ -24,19 +48,21 @@ class RolloutParameters:
     exploring
         Share of customers who get random offers while states are sampled, so that there are
         states in which something was sent.
-    members, hidden, epochs, batch, learning_rate, weight_decay
+    members, hidden, epochs, batch, learning_rate
         The ensemble and its training.
-    caution
-        Standard deviations of the ensemble by which a gain must be above 0.
+    guards
+        Candidates of every round: the best on customers held out goes on.
     least_gain
         What an offer must promise at least, minor units.
-    held_out
-        Share of the pool that is not learned from: iterates are compared on it.
+    held_out, compared_weeks
+        Share of the pool that is not learned from: candidates are compared on it, over so many
+        weeks at most.
     confidence_z
-        Standard errors by which an iterate must beat the one before to replace it.
+        Standard errors by which the first iterate must beat no offers. A later one replaces the
+        one before where it is better on customers held out.
     """
 
-    iterations: int = 2
+    iterations: int = 6
     states: int = 12_000
     passes: int = 1
     weeks: int = 13
@@ -48,10 +74,10 @@ class RolloutParameters:
     epochs: int = 15
     batch: int = 512
     learning_rate: float = 1e-3
-    weight_decay: float = 0.3
-    caution: float = 0.5
+    guards: tuple[Guard, ...] = GUARDS
     least_gain: float = 1.0
     held_out: float = 0.3
+    compared_weeks: int = 26
     confidence_z: float = 1.645
 
     def __post_init__(self) -> None:
@@ -68,10 +94,15 @@ class RolloutParameters:
             ("epochs", 1, 10_000),
             ("batch", 1, 1_000_000),
             ("learning_rate", 1e-7, 1),
-            ("weight_decay", 0, 1),
-            ("caution", 0, 10),
             ("least_gain", 0, 1e6),
             ("held_out", 0.05, 0.95),
+            ("compared_weeks", 1, 5200),
             ("confidence_z", 0, 10),
         ):
             check_range(name, getattr(self, name), low, high)
+        object.__setattr__(self, "guards", tuple(Guard(*guard) for guard in self.guards))
+        if not self.guards:
+            raise ValueError("guards is empty: give at least one")
+        for guard in self.guards:
+            check_range("guards: weight_decay", guard.weight_decay, 0, 100)
+            check_range("guards: caution", guard.caution, 0, 10)

@@ -16,8 +16,8 @@ OUTCOME = Outcome(
 )  # fmt: skip
 
 
-def test_version_1_is_as_it_was_frozen():
-    assert (PROTOCOL.version, PROTOCOL.digest) == (1, "90a185740b127362")
+def test_version_2_is_as_it_was_frozen():
+    assert (PROTOCOL.version, PROTOCOL.digest) == (2, "80d01d436e994f76")
 
 
 def test_results_of_other_code_or_configuration_are_refused(tmp_path):
@@ -29,7 +29,7 @@ def test_results_of_other_code_or_configuration_are_refused(tmp_path):
 def test_every_market_is_covered_by_every_seed():
     cells = PROTOCOL.cells
     assert len(cells) == len(set(cells)) == 3 * 5 * 3 * 5
-    assert {cell.seed for cell in cells[:45]} == {1}
+    assert {cell.seed for cell in cells[:45]} == {PROTOCOL.seeds[0]}
 
 
 def test_entries_have_names_of_their_own():

@@ -1,17 +1,25 @@
 """The ensemble: bounds, calibration, weights that follow the data, and export."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 
 from envs.features import CENTRE, N_FEATURES, SCALE, column, observe
 from policies.export.bundle import ScoringModel, compare, export_onnx, open_session
-from policies.rollout.ensemble import Data, LowerGain, ValueEnsemble, _kept_share, explained, fit
+from policies.rollout.ensemble import (
+    Data,
+    LowerGain,
+    ValueEnsemble,
+    _kept_share,
+    be_cautious,
+    explained,
+    fit,
+)
 from policies.rollout.parameters import RolloutParameters
 
-SETTINGS = RolloutParameters(
-    members=4, hidden=16, epochs=60, batch=128, learning_rate=5e-3, weight_decay=0.001
-)
+SETTINGS = RolloutParameters(members=4, hidden=16, epochs=60, batch=128, learning_rate=5e-3)
 COMMITMENT = np.array([0.0, 900.0, 200.0])
 
 
@@ -38,13 +46,16 @@ def data() -> Data:
 @pytest.fixture(scope="module")
 def fitted(data):
     found = ensemble()
-    return found, fit(found, data, SETTINGS, 0)
+    left_out = fit(found, data, SETTINGS, 0.001, 0)
+    be_cautious(found, left_out, data, 0.5, SETTINGS.least_gain)
+    return found, left_out
 
 
 def test_gain_and_cost_are_found_and_noise_is_not(fitted, data) -> None:
-    found, figures = fitted
-    assert figures["r2_gain"] > 0.8
-    assert figures["r2_cost"] > 0.5
+    found, left_out = fitted
+    some = left_out.some
+    assert explained(left_out.gain[some], data.gain[some]) > 0.8
+    assert explained(left_out.cost[some], data.cost[some]) > 0.5
     with torch.no_grad():
         value, lower, cost = (x.numpy() for x in found(torch.from_numpy(data.observation)))
         score = LowerGain(found)(torch.from_numpy(data.observation)).numpy()
@@ -59,11 +70,21 @@ def test_gain_and_cost_are_found_and_noise_is_not(fitted, data) -> None:
         assert (column_of_nothing[:, 0] == 0).all()
 
 
+def test_caution_lowers_every_promise(fitted, data) -> None:
+    found, left_out = fitted
+    bold = deepcopy(found)
+    be_cautious(bold, left_out, data, 0.0, SETTINGS.least_gain)
+    observation = torch.from_numpy(data.observation)
+    with torch.no_grad():
+        assert (LowerGain(bold)(observation) >= LowerGain(found)(observation) - 1e-4).all()
+        assert torch.equal(bold(observation)[0], found(observation)[0])
+
+
 def test_the_same_seed_gives_the_same_weights(data) -> None:
     brief = RolloutParameters(members=2, hidden=8, epochs=2)
     one, two, other = ensemble(brief), ensemble(brief), ensemble(brief)
     for each, seed in ((one, 3), (two, 3), (other, 4)):
-        fit(each, data, brief, seed)
+        fit(each, data, brief, 0.3, seed)
     for a, b, c in zip(one.parameters(), two.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
         assert not torch.equal(a, c)
@@ -112,3 +133,7 @@ def test_settings_out_of_range_are_named() -> None:
         RolloutParameters(held_out=0.0)
     with pytest.raises(ValueError, match="members"):
         RolloutParameters(members=1)
+    with pytest.raises(ValueError, match="guards: caution"):
+        RolloutParameters(guards=((0.3, -1.0),))
+    with pytest.raises(ValueError, match="guards is empty"):
+        RolloutParameters(guards=())

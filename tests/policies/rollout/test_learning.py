@@ -15,8 +15,8 @@ from sim.counterfactual import paired_run
 from sim.metrics import incremental_margin
 
 QUICK = RolloutParameters(
-    iterations=2, states=600, weeks=4, replicas=4, members=3, hidden=16, epochs=40, batch=128,
-    learning_rate=3e-3, weight_decay=0.001,
+    iterations=3, states=600, weeks=4, replicas=4, members=3, hidden=16, epochs=40, batch=128,
+    learning_rate=3e-3, guards=((0.001, 0.5), (0.1, 0.0)),
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_a_training_taken_up_again_ends_as_if_it_had_not_stopped(trained, clear_
         learn_rollout(clear_task, QUICK, 0, TrainingRun(tmp_path, tell=kill))
     run = TrainingRun(tmp_path)
     assert_same(learn_rollout(clear_task, QUICK, 0, run), trained[0])
-    assert [row["step"] for row in run.history] == [1, 2]
+    assert [row["step"] for row in run.history] == [1, 2, 3]
     with pytest.raises(ValueError, match="other parameters or seed"):
         learn_rollout(clear_task, QUICK, 1, TrainingRun(tmp_path))
 

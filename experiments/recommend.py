@@ -25,7 +25,7 @@ from experiments.run_directory import RunDirectory, plain_json, write_json
 from experiments.training_task import told
 from experiments.version import version
 from experiments.worlds import build_world, draw_customers, warm_up
-from policies.catalogue import build_policy, entry, learn_in_time
+from policies.catalogue import build_policy, compile_for, entry, learn_in_time
 from policies.training_run import TrainingRun
 from sim.counterfactual import Branch, paired, run_branches
 from sim.metrics import Estimate, paired_mean
@@ -162,6 +162,8 @@ def _policies(config: RecommendConfig, show: Progress) -> dict[Choice, Policy]:
                 policy = build_policy(name, config.seed)
             else:
                 title = f"Train {name} for {', '.join(programmes)}"
+                with show.stage(f"Compile {name}"):
+                    compile_for(name, task, config.seed)
                 with show.stage(title, 1.0) as tick:
                     run = TrainingRun(seconds=config.minutes * 60)
                     run.tell = told(tick, run.progress)

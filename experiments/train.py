@@ -13,7 +13,7 @@ from experiments.learners import learner_parameters
 from experiments.run_directory import write_json
 from experiments.training_task import Judge, told, training_task
 from experiments.version import version
-from policies.catalogue import entry
+from policies.catalogue import compile_for, entry
 
 # What another session of the same training may ask for.
 _MAY_CHANGE = ("minutes", "customers", "confidence")
@@ -42,6 +42,9 @@ def run_train(config: TrainingConfig) -> dict[str, Any]:
     with Progress() as progress:
         with progress.stage("Draw customers"):
             task = training_task(config)
+        if math.isfinite(seconds):
+            with progress.stage("Compile"):
+                compile_for(config.policy, task, config.seed)
         with (
             progress.stage(f"Train {config.policy}", total=1.0) as tick,
             TrainingRun(folder, seconds) as run,

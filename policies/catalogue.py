@@ -33,7 +33,13 @@ Learn = Callable[[OfferTask, Any, int, "TrainingRun"], Policy]
 # Of an experiment; no offers is always one more.
 ARMS = ("triggers", "rfm_rules", "clv_greedy")
 # What ends a training before its time, and a value that never does.
-_ENDLESS: dict[str, Any] = {"total_steps": 10**12, "states": 120_000, "passes": 1000}
+_ENDLESS: dict[str, Any] = {
+    "total_steps": 10**12,
+    "states": 120_000,
+    "passes": 1000,
+    "iterations": 1000,
+    "customers": 10**8,  # the whole pool
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Entry:
         By which its settings differ from the defaults.
     latent
         Sees what a firm cannot: a reference that is never deployed. It decides on the market
-        itself, so it is made where the market is.
+        itself; what is not learned is made where the market is.
     """
 
     name: str
@@ -68,8 +74,8 @@ class Entry:
 
     @property
     def learned(self) -> bool:
-        """Whether it must be learned on a task."""
-        return bool(self.learner)
+        """Whether it is learned on a task and may be deployed."""
+        return bool(self.learner) and not self.latent
 
     def learn(self) -> Learn:
         """The learner, imported now.
@@ -187,7 +193,14 @@ _LADDER = (
         learner="policies.rollout.learning:learn_rollout",
         parameters="policies.rollout.parameters:RolloutParameters",
     ),
-    # Sees the market's customers: policies/clairvoyant.
+    # See the market's customers: policies/rollout/clairvoyant, policies/clairvoyant.
+    Entry(
+        "clairvoyant_rollout",
+        "Rollout that also sees what no firm can see: what learning costs, apart from not knowing.",
+        learner="policies.rollout.learning:learn_clairvoyant_rollout",
+        parameters="policies.rollout.parameters:RolloutParameters",
+        latent=True,
+    ),
     Entry(
         "clairvoyant",
         "Sees what no firm can see; a reference for what could be had, not a policy to use.",
@@ -287,6 +300,20 @@ def learn_policy(
     """
     one = entry(name)
     return one.learn()(task, one.parameters_with(**settings), seed, run)
+
+
+def compile_for(name: str, task: OfferTask, seed: int) -> None:
+    """Have everything compiled that a training needs, before its time begins."""
+    brief = OfferTask(
+        task.worlds[:1], task.pools[0], task.constraints, horizon=2, paired=task.paired
+    )
+    learn_in_time(name, brief, seed, _training_run(seconds=0.01))
+
+
+def _training_run(**settings: Any) -> "TrainingRun":
+    from policies.training_run import TrainingRun
+
+    return TrainingRun(**settings)
 
 
 def learn_in_time(name: str, task: OfferTask, seed: int, run: "TrainingRun") -> Policy:

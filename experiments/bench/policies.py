@@ -9,7 +9,14 @@ from experiments.bench.machine import describe, load_average
 from experiments.benchmark.claims import claim_rows
 from experiments.benchmark.markets import mark
 from experiments.benchmark.page import page
-from experiments.benchmark.protocol import CLAIRVOYANT, PROTOCOL, QUICK, Entry, Protocol
+from experiments.benchmark.protocol import (
+    CLAIRVOYANT,
+    CLAIRVOYANT_ROLLOUT,
+    PROTOCOL,
+    QUICK,
+    Entry,
+    Protocol,
+)
 from experiments.benchmark.results import Results
 from experiments.benchmark.runner import Block, blocks, run_protocol
 from experiments.benchmark.small_problem import SmallProblem, solve
@@ -106,7 +113,7 @@ def summarise(protocol: Protocol, home: Path, small: dict[str, Interval]) -> dic
         "cells_run": sum(
             all(entry.name in known for entry in entries) for known in table.known.values()
         ),
-        "rows": market_rows(table, [*entries, CLAIRVOYANT], CLAIRVOYANT),
+        "rows": market_rows(table, [*entries, CLAIRVOYANT_ROLLOUT, CLAIRVOYANT], CLAIRVOYANT),
         "interquartile_mean": interquartile_rows(table, entries),
         "rollout_ahead": [
             {"rollout": entry.name, **row}
@@ -138,18 +145,27 @@ def summarise(protocol: Protocol, home: Path, small: dict[str, Interval]) -> dic
 
 
 def _left(table: Table, entry: Entry) -> list[dict[str, Any]]:
-    """The clairvoyant's gain as a share of the margin, and what the entry reaches of it."""
+    """The clairvoyant's gain as a share of the margin, and where it goes, as shares of that gain.
+
+    ``share`` is what the entry reaches; ``information`` what the clairvoyant rollout reaches beyond
+    it; ``learning`` what the clairvoyant, who learns nothing, reaches beyond that.
+    """
     rows = []
     for market in table.markets:
         both = table.pairs(market, entry, CLAIRVOYANT)
         best = sum(theirs.gain for _, theirs in both)
         if not both or best <= 0:
             continue
+        share = sum(mine.gain for mine, _ in both) / best
+        seeing = table.pairs(market, CLAIRVOYANT_ROLLOUT, CLAIRVOYANT)
+        seen = sum(mine.gain for mine, _ in seeing) / best if seeing else None
         rows.append(
             {
                 **market._asdict(),
                 "clairvoyant": best / sum(theirs.margin for _, theirs in both),
-                "share": sum(mine.gain for mine, _ in both) / best,
+                "share": share,
+                "information": None if seen is None else seen - share,
+                "learning": None if seen is None else 1.0 - seen,
             }
         )
     return rows

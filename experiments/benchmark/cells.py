@@ -7,7 +7,7 @@ from copy import deepcopy
 import numpy as np
 
 from agents.rng import derive_seed
-from envs.decision import GovernedPolicy, Policy
+from envs.decision import Policy
 from experiments.benchmark.markets import (
     believed_filter,
     config_of,
@@ -17,6 +17,7 @@ from experiments.benchmark.markets import (
 from experiments.benchmark.protocol import Cell, Entry, Protocol
 from experiments.benchmark.results import Outcome
 from policies.clairvoyant import Clairvoyant
+from policies.rollout.clairvoyant import govern
 from sim.counterfactual import Branch, BranchRun, paired, run_branches
 from sim.market import Decider
 from sim.metrics import incremental_margin
@@ -33,8 +34,8 @@ def run_cell(
     """Outcomes by name of the entry.
 
     Entries may be run together or apart: they share customers and luck by address, so that which
-    others run beside them changes no digit. Each gets a copy of its policy as it was trained; a
-    reference, which sees the market's customers, has None and is made here.
+    others run beside them changes no digit. Each gets a copy of its policy as it was trained; the
+    clairvoyant has None and is made here.
     """
     config = config_of(protocol, cell)
     world = world_of(config)
@@ -43,7 +44,7 @@ def run_cell(
     governed = {
         entry.name: Clairvoyant(world, config.constraints, customers.n, plan)
         if policy is None
-        else GovernedPolicy(deepcopy(policy), config.constraints, customers.n)
+        else govern(deepcopy(policy), config.constraints, customers.n)
         for entry, policy in policies.items()
     }
     believed = {entry.name: believed_filter(config, entry) for entry in policies}

@@ -119,6 +119,6 @@ def training_task(
 
 def responses_told(protocol: Protocol, entry: Entry, response: str) -> tuple[str, ...]:
     """Response worlds that an entry is trained in."""
-    if entry.regime != "informed":
+    if entry.regime == "robust":
         return protocol.responses
     return (entry.wrong if entry.wrong in protocol.responses else response,)

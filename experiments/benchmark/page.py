@@ -134,14 +134,17 @@ def _clairvoyant(summary: Summary) -> str:
             f"{row['world']} {row['response']} {row['programme']}",
             _share(row["clairvoyant"]),
             _percent(row["share"]),
+            _percent(row["information"]),
+            _percent(row["learning"]),
         ]
         for row in summary["clairvoyant"]
     ]
     return _section(
         "Against the clairvoyant",
-        "The clairvoyant sees latent states, and no firm can. What the rollout reaches of its "
-        "gain; the rest is what a firm cannot see and what learning misses.",
-        _table(["market", "clairvoyant", "rollout's share of it"], rows),
+        "The clairvoyant sees latent states, and no firm can. Its gain is split into what the "
+        "rollout reaches, what a rollout reaches beyond that if it sees latent states too (what "
+        "not knowing costs), and what is left (what learning costs).",
+        _table(["market", "clairvoyant", "rollout", "not knowing", "learning"], rows),
     )
 
 

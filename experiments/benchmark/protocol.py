@@ -58,6 +58,7 @@ class Entry(NamedTuple):
 
 
 CLAIRVOYANT = Entry("clairvoyant", "reference")
+CLAIRVOYANT_ROLLOUT = Entry("clairvoyant_rollout", "reference", 1.0)  # told the response world
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Protocol:
     def references(self, cell: Cell) -> list[Entry]:
         """Entries of a cell that no firm could use."""
         here = cell.programme == self.detail_programme and cell.seed in self.reference_seeds
-        return [CLAIRVOYANT] if here else []
+        return [CLAIRVOYANT, CLAIRVOYANT_ROLLOUT] if here else []
 
     def told_wrong(self, cell: Cell) -> list[Entry]:
         """Entries of a cell that were trained for something else."""

@@ -17,7 +17,7 @@ from envs.decision import Policy
 from envs.task import OfferTask
 from experiments.benchmark.cells import run_cell
 from experiments.benchmark.markets import as_pareto_nbd, mark, responses_told, training_task
-from experiments.benchmark.protocol import BEHAVIOUR, Cell, Entry, Protocol
+from experiments.benchmark.protocol import BEHAVIOUR, CLAIRVOYANT, Cell, Entry, Protocol
 from experiments.benchmark.results import Results
 from policies import catalogue
 from policies.training_run import TrainingRun
@@ -64,10 +64,7 @@ def timed(policy: str, task: OfferTask, seed: int, folder: Path, seconds: float)
     RuntimeError
         If not one iteration was finished in the time: such a policy says nothing of its learner.
     """
-    kernels = OfferTask(
-        task.worlds[:1], task.pools[0], task.constraints, horizon=2, paired=task.paired
-    )
-    catalogue.learn_in_time(policy, kernels, seed, TrainingRun(seconds=0.01))
+    catalogue.compile_for(policy, task, seed)
     with TrainingRun(folder, seconds=seconds, clock=time.process_time) as run:
         learned = catalogue.learn_in_time(policy, task, seed, run)
         if not run.history:
@@ -101,7 +98,7 @@ def run_block(
         policies: dict[Entry, Policy | None] = {}
         more = [*protocol.told_wrong(cell), *protocol.references(cell)] if entries is None else []
         for entry in results.missing(cell, [*wanted, *more]):
-            if entry.regime == "reference":
+            if entry == CLAIRVOYANT:
                 policies[entry] = None
                 continue
             key = (entry, responses_told(protocol, entry, cell.response))

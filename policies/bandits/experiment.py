@@ -34,7 +34,8 @@ from sim.offers import ActionTable
 
 CONTROL_GROUP = "control_group"
 _MINOR = 100.0
-_LOG_DRAW = 255  # index; 0 and 1 are the lotteries', from 2 on traffic has its own
+# Indices of the draws. Arms share the key and draw by low indices (Random 0 and 1), traffic from 2.
+_CONTROL_DRAW, _LOTTERY_DRAW, _LOG_DRAW = 253, 254, 255
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ class ContinuousExperiment:
         for at, candidate in enumerate(self.candidates, start=1):
             score = candidate.propose(observation, mask, context)
             arms[at] = decide(score, blocked, table, rooms, ids, week).executed
-        control = draw_uniforms(self.key, ids, Purpose.POLICY, 0) < self.parameters.control_share
+        lot = draw_uniforms(self.key, ids, Purpose.POLICY, _CONTROL_DRAW)
+        control = lot < self.parameters.control_share
         self.shares = self.traffic.shares(self.key, week)
         self.weeks.append(week)
         self.shares_by_week.append(self.shares)
@@ -155,7 +157,8 @@ class ContinuousExperiment:
         propensity[control] = 0.0
         propensity[control, 0] = 1.0
         self._thin(propensity, rooms, table)
-        drawn = _draw(propensity, draw_uniforms(self.key, ids, Purpose.POLICY, 1, week))
+        lot = draw_uniforms(self.key, ids, Purpose.POLICY, _LOTTERY_DRAW, week)
+        drawn = _draw(propensity, lot)
         self._decided = {
             "week": np.full(ids.size, week),
             "customer_id": ids.copy(),

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from envs.features import CENTRE, N_FEATURES, SCALE, column
+from envs.features import CENTRE, SCALE, column
 from policies.base import CLIP
 from policies.network import scaled
 from policies.rollout.parameters import RolloutParameters
@@ -30,7 +30,7 @@ _LEAST_MARGIN = 0.3  # in scales of the feature; below it all customers count al
 class Data(NamedTuple):
     """What was learned from n decisions: observations, gains and costs, NaN where not allowed.
 
-    Shapes (n, N_FEATURES), (n, A), (n, A); ``customer`` (n,) numbers whom a decision was about.
+    Shapes (n, inputs), (n, A), (n, A); ``customer`` (n,) numbers whom a decision was about.
     """
 
     observation: NDArray[np.float32]
@@ -71,6 +71,8 @@ class ValueEnsemble(nn.Module):
         Sizes, and what an offer must promise at least.
     generator
         Draws the first weights.
+    centre, scale
+        Of the inputs, the features first.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class ValueEnsemble(nn.Module):
         ceiling: NDArray[np.float64],
         parameters: RolloutParameters,
         generator: torch.Generator,
+        centre: NDArray[np.floating] = CENTRE,
+        scale: NDArray[np.floating] = SCALE,
     ) -> None:
         super().__init__()
         self.n_actions = n_actions
         members, hidden = parameters.members, parameters.hidden
-        sizes = (N_FEATURES, hidden, hidden, 4 * n_actions)
+        sizes = (centre.size, hidden, hidden, 4 * n_actions)
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for inputs, outputs in itertools.pairwise(sizes):
@@ -94,8 +98,8 @@ class ValueEnsemble(nn.Module):
             self.biases.append(nn.Parameter(torch.zeros(members, 1, outputs)))
         unit = np.ones(n_actions)
         for name, value in (
-            ("centre", CENTRE),
-            ("scale", SCALE),
+            ("centre", centre),
+            ("scale", scale),
             ("gain_scale", unit),
             ("cost_scale", unit),
             ("shrinkage", unit),
@@ -217,7 +221,7 @@ def fit(
 
 def _step_seconds(ensemble: ValueEnsemble, parameters: RolloutParameters) -> float:
     """Processor seconds of a step of the optimiser, the median of some that change nothing."""
-    observation = torch.zeros(parameters.batch, N_FEATURES)
+    observation = torch.zeros(parameters.batch, ensemble.get_buffer("centre").shape[0])
     taken = []
     for _ in range(_TIMED_STEPS):
         begun = time.process_time()

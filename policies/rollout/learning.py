@@ -1,9 +1,9 @@
 """Learning by paired rollouts: sample, branch, regress, compare, repeat."""
 
 import math
-import time
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +13,8 @@ from agents.records import Customers
 from agents.rng import Purpose, derive_seed, draw_uniforms
 from envs.decision import NoOffers, Policy
 from envs.task import OfferTask, starts
-from policies.heuristics import Random
 from policies.network import TorchPolicy, one_torch_thread
+from policies.rollout.clairvoyant import LatentScaling, Seeing
 from policies.rollout.comparison import HeldOut, Outcome
 from policies.rollout.ensemble import (
     Data,
@@ -24,7 +24,7 @@ from policies.rollout.ensemble import (
     explained,
     fit,
 )
-from policies.rollout.parameters import Guard, RolloutParameters
+from policies.rollout.parameters import REPLICA_STRIDE, Guard, RolloutParameters
 from policies.rollout.states import States, branch, following, sample_states
 from policies.training_run import TrainingRun
 
@@ -32,10 +32,8 @@ NAME = "rollout"
 # Decisions of a world between two looks at the clock, alone and where a policy follows, whose
 # networks are slow on few rows.
 _CHUNK, _FOLLOWED_CHUNK = 64, 1024
-_FITTING = 0.4  # share of a round's time
-_COMPARING = 0.15  # most of the time that comparing may take
+_GATHERING, _FITTING = 0.55, 0.3  # shares of a round's time; what is left is for comparing
 _SPLIT_DRAW = 3  # index of the draw; exploring has 2
-_REPLICA_STRIDE = 1 << 16  # of the luck of rounds and worlds, apart from each other
 
 
 class RolloutPolicy(TorchPolicy):
@@ -55,10 +53,18 @@ class Candidate(NamedTuple):
 
 
 class _Learner:
-    """State of one training, as it is kept in checkpoints."""
+    """State of one training, as it is kept in checkpoints.
 
-    def __init__(self, task: OfferTask, parameters: RolloutParameters, seed: int) -> None:
+    ``latent`` shows the networks what no firm sees. Nothing follows then: in branches, policies
+    see accounts and profiles only.
+    """
+
+    def __init__(
+        self, task: OfferTask, parameters: RolloutParameters, seed: int, latent: bool
+    ) -> None:
         self.task = task
+        self.latent = latent
+        self.scaling = LatentScaling(_together(task.pools)) if latent else None
         self.parameters = parameters
         self.seed = seed
         weeks = min(parameters.weeks, -(-2 * task.horizon // 3))  # little is left after that
@@ -67,10 +73,9 @@ class _Learner:
         split = [_split(pool, parameters.held_out, self.plan) for pool in task.pools]
         self.pools = [learned_from for learned_from, _ in split]
         weeks = min(task.horizon, parameters.compared_weeks)
-        self.held_out = HeldOut(task, [out for _, out in split], weeks, self.plan)
-        begun = time.process_time()
-        self.held_out.run(Random(self.plan, 0.5))  # with offers, which take most of the time
-        self.comparing = len(parameters.guards) * (time.process_time() - begun)
+        self.held_out = HeldOut(
+            task, [out for _, out in split], weeks, parameters.onward_weeks, self.plan
+        )
         self.iteration = 0
         self.best: ValueEnsemble | None = None
         self.best_runs = self.held_out.control
@@ -85,10 +90,18 @@ class _Learner:
         generator = torch.Generator().manual_seed(self.seed * 1009 + self.iteration)
         floor = table.actions["contact_cost"].astype(np.float64)
         ceiling = table.commitment.astype(np.float64)
-        return ValueEnsemble(table.n, floor, ceiling, self.parameters, generator)
+        if self.scaling is None:
+            return ValueEnsemble(table.n, floor, ceiling, self.parameters, generator)
+        centre, scale = self.scaling.centre, self.scaling.scale
+        return ValueEnsemble(table.n, floor, ceiling, self.parameters, generator, centre, scale)
 
     def policy(self) -> Policy:
+        """The best so far, as states are sampled under it."""
         return NoOffers() if self.best is None else RolloutPolicy(self.best)
+
+    def deployed(self, values: ValueEnsemble) -> Policy:
+        """Values as a policy that a market may be governed by."""
+        return Seeing(RolloutPolicy(values)) if self.latent else RolloutPolicy(values)
 
     def gather(self, until: float, run: TrainingRun) -> Data:
         """Branches of this round, from all worlds in turn, until the run's clock says so.
@@ -111,7 +124,7 @@ class _Learner:
             place = 0
             for first in range(0, max(states.customers.n for states in sampled), rows):
                 for at, world in enumerate(task.worlds):
-                    if parts and run.elapsed >= until:
+                    if run.elapsed >= until and (turn, first) != (0, 0):
                         break
                     chunk = sampled[at].rows(slice(first, first + rows))
                     if not chunk.customers.n:
@@ -123,6 +136,8 @@ class _Learner:
                     else:
                         parts[place] = parts[place].averaged(data, turn)
                     place += 1
+        if not parts:
+            raise ValueError("no customer of any world may be offered anything: nothing to learn")
         return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _sampled(self, at: int, n: int) -> States:
@@ -130,36 +145,41 @@ class _Learner:
         task = self.task
         return sample_states(
             task.worlds[at], self.pools[at], self.policy(), task.constraints, task.horizon, n,
-            derive_seed(self.seed, "train"), self._luck(at), self.parameters.exploring,
+            derive_seed(self.seed, "train"), self._luck(at), self.parameters.exploring, self.latent,
         )  # fmt: skip
 
     def _luck(self, world: int) -> int:
         """First replica of the luck of this round in a world."""
-        return (1 + self.iteration * len(self.task.worlds) + world) * _REPLICA_STRIDE
+        return (1 + self.iteration * len(self.task.worlds) + world) * REPLICA_STRIDE
 
     def rounds(self, seconds: float) -> int:
-        """Rounds in so many seconds: fewer where comparing would take much of the time."""
+        """Rounds in so many seconds."""
+        most = self.parameters.iterations
         if not math.isfinite(seconds):
-            return self.parameters.iterations
-        most = int(_COMPARING * seconds / max(self.comparing, 1e-6))
-        return min(max(most, 1), self.parameters.iterations)
+            return most
+        least = self.parameters.world_seconds * len(self.task.worlds)
+        return min(max(int(seconds / least), 1), most)
 
     def step(self, run: TrainingRun) -> dict[str, float]:
         """One round; figures for the log.
 
-        What is left of the run's time is shared by the rounds that are left. Comparing takes as
-        long as it took before the first round, fitting at most a share of the round.
+        What is left of the run's time is shared by the rounds that are left. A round gathers
+        something in each world, be its time over or not.
         """
-        left = max(self.rounds(run.seconds) - self.iteration, 1)
-        end = run.elapsed + (run.seconds - run.elapsed) / left
-        gathering = (1.0 - _FITTING) * (end - run.elapsed) - self.comparing
-        data = self.gather(run.elapsed + gathering, run)
+        rounds = self.rounds(run.seconds)
+        left = max(rounds - self.iteration, 1)
+        begun, length = run.elapsed, (run.seconds - run.elapsed) / left
+        data = self.gather(begun + _GATHERING * length, run)
         self.found[self.follows].append(data)
         data = Data(*(np.concatenate(part) for part in zip(*self.found[self.follows], strict=True)))
-        figures = self.compare(self.fitted(data, end - self.comparing, run))
+        figures = self.compare(
+            self.fitted(data, begun + (_GATHERING + _FITTING) * length, run), rounds
+        )
         figures["states"] = float(data.observation.shape[0])
         figures |= {"shadow_price": self.price, "followed": float(self.follows)}
-        if figures["kept"]:
+        if self.latent:
+            self.follows = False
+        elif figures["kept"]:
             self.follows = True
         else:  # try the other: more decisions with nobody following, or the policy so far
             self.follows = self.best is not None and not self.follows
@@ -187,14 +207,21 @@ class _Learner:
                     found.append(Candidate(guard, values, r2))
         return found
 
-    def compare(self, candidates: list[Candidate]) -> dict[str, float]:
-        """Keep the best candidate if it beats the iterate before on customers held out."""
+    def compare(self, candidates: list[Candidate], rounds: int) -> dict[str, float]:
+        """Keep the best candidate if it beats the iterate before on customers held out.
+
+        ``rounds`` are all that may be looked at so.
+        """
         held_out = self.held_out
-        runs = [held_out.run(RolloutPolicy(one.values)) for one in candidates]
+        runs = [held_out.run(self.deployed(one.values)) for one in candidates]
         changes = [held_out.change(one, self.best_runs) for one in runs]
-        at = int(np.argmax([change.mean for change in changes]))
+        aversion = self.parameters.loss_aversion
+        at = int(np.argmax([held_out.utility(one, aversion) for one in runs]))
         chosen, change = candidates[at], changes[at]
-        sure = self.parameters.confidence_z if self.best is None else 0.0
+        looks = len(self.parameters.guards) * rounds
+        sure = (
+            NormalDist().inv_cdf(1.0 - self.parameters.risk / looks) if self.best is None else 0.0
+        )
         kept = change.mean > sure * change.error
         if kept:
             self.decays = [chosen.guard.weight_decay]  # the others would take time from it
@@ -251,7 +278,7 @@ def _lasting(parameters: RolloutParameters) -> dict[str, Any]:
     """Settings that another session must share; how long it goes on may differ."""
     ending = ("iterations", "states", "passes")
     lasting = {name: value for name, value in asdict(parameters).items() if name not in ending}
-    return lasting | {"guards": [list(guard) for guard in parameters.guards]}
+    return lasting | {"guards": [astuple(guard) for guard in parameters.guards]}
 
 
 def learn_rollout(
@@ -273,8 +300,9 @@ def learn_rollout(
         the run's time is not limited.
     run
         Clock, log and checkpoint. Rows of the log: ``r2_gain`` and ``r2_cost`` on customers left
-        out, with the ``weight_decay`` and ``caution`` of the best candidate; its ``change`` with
-        its 95 % interval, over the iterate before, and whether it was ``kept``; ``gain`` of the
+        out, with the ``weight_decay`` and ``caution`` of the chosen candidate; its ``change`` over
+        the iterate before with a 95 % interval as if there were no other candidate, and whether
+        it was ``kept``; ``gain`` of the
         best so far over no offers, ``worst_gain`` and ``worst_regret`` over worlds (against the
         best candidate of each world); all three as shares of the profit without offers, by
         expectations, on customers held out.
@@ -284,7 +312,26 @@ def learn_rollout(
     Policy
         The best iterate, a ``RolloutPolicy``, or no offers at all if none was better than that.
     """
-    learner = _Learner(task, parameters, seed)
+    return _learn(task, parameters, seed, run, latent=False)
+
+
+def learn_clairvoyant_rollout(
+    task: OfferTask, parameters: RolloutParameters, seed: int, run: TrainingRun
+) -> Policy:
+    """The same by networks that also see latent traits and states: a reference, never deployed.
+
+    Returns
+    -------
+    Policy
+        A ``Seeing``; ``policies.rollout.clairvoyant.govern`` makes it the decider of a market.
+    """
+    return _learn(task, parameters, seed, run, latent=True)
+
+
+def _learn(
+    task: OfferTask, parameters: RolloutParameters, seed: int, run: TrainingRun, latent: bool
+) -> Policy:
+    learner = _Learner(task, parameters, seed, latent)
     saved = run.load()
     if saved is not None:
         learner.restore(saved)
@@ -293,11 +340,16 @@ def learn_rollout(
             figures = learner.step(run)
             run.log(learner.iteration, **figures)
             run.save(learner.state())
-    if learner.best is None:
-        learner.best = learner.new_ensemble()
-        learner.best.get_buffer("shrinkage").zero_()
-        learner.best.get_buffer("least_gain").fill_(1e9)
-    return RolloutPolicy(learner.best)
+    values = learner.best
+    if values is None:
+        values = learner.new_ensemble()
+        values.get_buffer("shrinkage").zero_()
+        values.get_buffer("least_gain").fill_(1e9)
+    return learner.deployed(values)
+
+
+def _together(pools: tuple[Customers, ...]) -> Customers:
+    return Customers(*(np.concatenate(part) for part in zip(*pools, strict=True)))
 
 
 def _split(pool: Customers, held_out: float, key: np.uint64) -> tuple[Customers, Customers]:

@@ -1,12 +1,12 @@
 """Settings of rollout."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from agents.ranges import check_range
 
 
-class Guard(NamedTuple):
+@dataclass(frozen=True)
+class Guard:
     """How a network is kept from promising what luck promised.
 
     Parameters
@@ -17,9 +17,15 @@ class Guard(NamedTuple):
         Standard deviations of the ensemble by which a gain must be above 0.
     """
 
-    weight_decay: float
-    caution: float
+    weight_decay: float = 0.3
+    caution: float = 0.5
 
+    def __post_init__(self) -> None:
+        check_range("weight_decay", self.weight_decay, 0, 100)
+        check_range("caution", self.caution, 0, 10)
+
+
+REPLICA_STRIDE = 1 << 16  # of the luck of rounds and worlds, apart from each other
 
 # Weak decay sees most, and is best where responses are strong; strong decay where there is little
 # to learn from much data; caution costs where an offer is worth what it teaches.
@@ -36,7 +42,7 @@ class RolloutParameters:
         Rounds of sampling, branching, learning, at most. In the first nobody follows after an
         offer. Then the policy so far follows, so that an offer is worth what comes of it later;
         where that is not better, a round adds decisions to those without. In limited time there
-        are fewer rounds where comparing candidates would take much of it.
+        are fewer; see ``world_seconds``.
     states
         Decisions sampled a round, over all worlds.
     passes
@@ -51,15 +57,23 @@ class RolloutParameters:
     members, hidden, epochs, batch, learning_rate
         The ensemble and its training.
     guards
-        Candidates of every round: the best on customers held out goes on.
+        Candidates: the best on customers held out goes on. Once one was kept, later rounds have
+        those of its weight decay.
     least_gain
         What an offer must promise at least, minor units.
     held_out, compared_weeks
         Share of the pool that is not learned from: candidates are compared on it, over so many
         weeks at most.
-    confidence_z
-        Standard errors by which the first iterate must beat no offers. A later one replaces the
-        one before where it is better on customers held out.
+    loss_aversion
+        How many times more a loss in a world counts than as much of a gain in another, where
+        candidates are chosen.
+    risk
+        Probability of keeping a first iterate that is no better than no offers, shared out to all
+        candidates and rounds (Bonferroni). A later one replaces the one before where it is better
+        on customers held out.
+    world_seconds
+        In limited time, seconds of a round for each world, at least: they decide on the number
+        of rounds.
     """
 
     iterations: int = 6
@@ -78,11 +92,13 @@ class RolloutParameters:
     least_gain: float = 1.0
     held_out: float = 0.3
     compared_weeks: int = 26
-    confidence_z: float = 1.645
+    loss_aversion: float = 2.0
+    risk: float = 0.05
+    world_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("iterations", 1, 50),
+            ("iterations", 1, 1000),
             ("states", 50, 10_000_000),
             ("passes", 1, 1000),
             ("weeks", 1, 520),
@@ -97,12 +113,14 @@ class RolloutParameters:
             ("least_gain", 0, 1e6),
             ("held_out", 0.05, 0.95),
             ("compared_weeks", 1, 5200),
-            ("confidence_z", 0, 10),
+            ("loss_aversion", 0, 100),
+            ("risk", 1e-6, 0.5),
+            ("world_seconds", 0.001, 1e6),
         ):
             check_range(name, getattr(self, name), low, high)
-        object.__setattr__(self, "guards", tuple(Guard(*guard) for guard in self.guards))
+        if self.passes * self.replicas > REPLICA_STRIDE:
+            raise ValueError(
+                f"passes={self.passes} times replicas={self.replicas}: at most {REPLICA_STRIDE}"
+            )
         if not self.guards:
             raise ValueError("guards is empty: give at least one")
-        for guard in self.guards:
-            check_range("guards: weight_decay", guard.weight_decay, 0, 100)
-            check_range("guards: caution", guard.caution, 0, 10)

@@ -10,9 +10,10 @@ from agents.records import Customers
 from agents.rng import Purpose, draw_uniforms
 from envs.constraints.masks import blocking, limits_record
 from envs.constraints.parameters import ConstraintParameters
-from envs.decision import DecisionContext, GovernedPolicy, Policy
+from envs.decision import DecisionContext, Policy
 from envs.features import observe
 from policies.heuristics import Random
+from policies.rollout.clairvoyant import Seeing, govern
 from policies.rollout.ensemble import Data, LowerGain
 from policies.rollout.parameters import RolloutParameters
 from sim.expected_values import Continuation, expected_values
@@ -71,15 +72,17 @@ def sample_states(
     key: np.uint64,
     replica: int,
     exploring: float,
+    latent: bool = False,
 ) -> States:
     """About ``n`` decisions at random weeks of a run of the pool under the governed policy.
 
-    Only of customers whom something may be offered. ``replica`` numbers the luck.
+    Only of customers whom something may be offered. ``replica`` numbers the luck; ``latent``
+    shows the policy what no firm sees, and keeps it with the observations.
     """
     customers = pool.take(slice(None))
     customers.state["replica"] = replica
     watched = _Watched(policy, key ^ np.uint64(replica), exploring)
-    governed = GovernedPolicy(watched, constraints, customers.n)
+    governed = govern(Seeing(watched) if latent else watched, constraints, customers.n)
     market = LoyaltyMarket(world, customers, key, decider=governed)
     rng = np.random.default_rng([int(key), replica])
     share = rng.multinomial(n, np.full(weeks, 1.0 / weeks))
@@ -104,9 +107,8 @@ def following(
 ) -> Continuation:
     """What the policy does in a branch: its best allowed action above the budget's price.
 
-    ``price`` is what a minor unit of commitment must bring, the
-    mean shadow price of the policy's own
-    run: branches are too many to share a budget.
+    ``price`` is what a minor unit of commitment must bring, the mean shadow price of the policy's
+    own run: branches are too many to share a budget.
     """
     table = world.table
     rules = world.rules()

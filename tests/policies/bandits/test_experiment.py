@@ -9,10 +9,13 @@ from agents.rng import derive_seed
 from envs.constraints.budgets import Rooms
 from envs.constraints.parameters import ConstraintParameters, OfferBudget
 from envs.decision import DecisionContext, GovernedPolicy
-from envs.features import observe
+from envs.features import CENTRE, observe
 from policies.bandits.experiment import ContinuousExperiment, ExperimentParameters
 from policies.base import no_scores
+from policies.heuristics import Random
 from sim.market import LoyaltyMarket
+from sim.offers import Offer, OfferBook, action_table
+from sim.programme import ProgrammeParameters
 
 KEY = derive_seed(3, "plan")
 SETTINGS = ExperimentParameters(control_share=0.1, window=1, log_share=1.0)
@@ -186,3 +189,24 @@ def test_experiments_that_cannot_be_are_refused():
         ExperimentParameters(explore_share=1.2)
     with pytest.raises(ValueError, match="log_share"):
         experiment().log()
+
+
+def test_an_arm_that_draws_lots_of_its_own_shares_none_with_the_experiment():
+    """Among customers for whom the random arm drew an action, it is drawn as often as stated."""
+    two = (Offer("thanks", "recognition"), Offer("item", "free_item", item_cost=1.0))
+    table = action_table(OfferBook("two", two), ProgrammeParameters())
+    policy = ContinuousExperiment((Random(KEY, 1.0),), KEY, SETTINGS)
+    n = 20_000
+    ids = np.arange(n, dtype=np.uint64)
+    observation = np.tile(CENTRE, (n, 1))
+    mask = np.ones((n, table.n), bool)
+    context = DecisionContext(1, ids, table)
+    arm = policy.candidates[0].propose(observation, mask, context).argmax(axis=1)
+    drawn = policy.propose(observation, mask, context).argmax(axis=1)
+    propensity = policy._decided["propensity"]
+    for action in range(1, table.n):
+        rows = arm == action
+        assert rows.sum() > 1000
+        stated = propensity[rows, action]
+        error = np.sqrt((stated * (1 - stated)).sum()) / rows.sum()
+        assert abs((drawn[rows] == action).mean() - stated.mean()) < 4 * error

@@ -17,7 +17,7 @@ from policies.rollout.ensemble import (
     explained,
     fit,
 )
-from policies.rollout.parameters import RolloutParameters
+from policies.rollout.parameters import Guard, RolloutParameters
 
 SETTINGS = RolloutParameters(members=4, hidden=16, epochs=60, batch=128, learning_rate=5e-3)
 COMMITMENT = np.array([0.0, 900.0, 200.0])
@@ -133,7 +133,9 @@ def test_settings_out_of_range_are_named() -> None:
         RolloutParameters(held_out=0.0)
     with pytest.raises(ValueError, match="members"):
         RolloutParameters(members=1)
-    with pytest.raises(ValueError, match="guards: caution"):
-        RolloutParameters(guards=((0.3, -1.0),))
+    with pytest.raises(ValueError, match="caution=-1"):
+        Guard(0.3, -1.0)
+    with pytest.raises(ValueError, match="passes=1000 times replicas=128"):
+        RolloutParameters(passes=1000, replicas=128)
     with pytest.raises(ValueError, match="guards is empty"):
         RolloutParameters(guards=())

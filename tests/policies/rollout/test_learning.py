@@ -1,5 +1,9 @@
 """Rollout learns what pays, leaves what does not, and can be taken up again."""
 
+import math
+from dataclasses import replace
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
@@ -8,15 +12,17 @@ from envs.constraints.parameters import ConstraintParameters
 from envs.decision import DecisionContext, GovernedPolicy
 from envs.features import observe
 from envs.task import OfferTask
-from policies.rollout.learning import learn_rollout
-from policies.rollout.parameters import RolloutParameters
+from policies.rollout.clairvoyant import govern
+from policies.rollout.learning import _Learner, learn_clairvoyant_rollout, learn_rollout
+from policies.rollout.parameters import Guard, RolloutParameters
 from policies.training_run import TrainingRun
 from sim.counterfactual import paired_run
+from sim.market import LatentDecider
 from sim.metrics import incremental_margin
 
 QUICK = RolloutParameters(
     iterations=3, states=600, weeks=4, replicas=4, members=3, hidden=16, epochs=40, batch=128,
-    learning_rate=3e-3, guards=((0.001, 0.5), (0.1, 0.0)),
+    learning_rate=3e-3, guards=(Guard(0.001, 0.5), Guard(0.1, 0.0)),
 )  # fmt: skip
 
 
@@ -112,3 +118,53 @@ def test_training_over_several_worlds_reports_the_worst(clear_world, dull_world,
     last = run.history[-1]
     assert last["gain"] > last["worst_gain"]
     assert last["worst_regret"] >= 0
+
+
+def test_latent_states_are_shown_to_the_reference_only_and_it_is_governed(
+    clear_task, clear_world, members
+):
+    brief = replace(QUICK, iterations=1, states=300, epochs=10)
+    policy = learn_clairvoyant_rollout(clear_task, brief, 0, TrainingRun())
+    customers = members(clear_world, 200, first_id=10_000)
+    governed = govern(policy, ConstraintParameters(), customers.n)
+    run = paired_run(clear_world, customers, np.uint64(8), governed, weeks=8)
+    assert incremental_margin(run)["all"].mean > 0
+    assert governed.audit.total_violations == 0
+    plain = govern(learn_rollout(clear_task, brief, 0, TrainingRun()), ConstraintParameters(), 200)
+    assert not isinstance(plain, LatentDecider)
+    assert isinstance(governed, LatentDecider)
+
+
+def test_a_round_takes_its_time_and_something_of_every_world(clear_world, dull_world, members):
+    pools = (members(clear_world, 200), members(dull_world, 200, first_id=50_000))
+    task = OfferTask((clear_world, dull_world), pools, ConstraintParameters(), horizon=6)
+    ticks = count()
+    run = TrainingRun(seconds=40.0, clock=lambda: 0.5 * next(ticks))
+    endless = replace(QUICK, iterations=1000, states=100_000, passes=1000)
+    learner = _Learner(task, endless, 0, False)
+    assert learner.rounds(40.0) == 2
+    assert learner.rounds(5.0) == 1
+    assert learner.rounds(math.inf) == 1000
+    found = learner.gather(0.0, run)  # over before it began
+    for pool in pools:
+        assert np.isin(found.customer, pool.traits["id"].astype(np.int64)).any()
+    learn_rollout(task, endless, 0, run)
+    assert [row["step"] for row in run.history] == [1, 2]
+
+
+def test_an_iterate_that_is_kept_is_followed_and_decides_on_the_decay(trained):
+    _, run = trained
+    first, second, third = run.history
+    assert first["kept"] == 1
+    assert first["followed"] == 0
+    assert second["followed"] == 1
+    assert second["weight_decay"] == first["weight_decay"]
+    assert third["followed"] == second["kept"]  # where following was no better, nobody follows
+
+
+def test_where_nobody_may_be_offered_anything_learning_says_so(clear_world, members):
+    pool = members(clear_world, 50)
+    pool.account["consent"][:] = 0
+    task = OfferTask((clear_world,), pool, ConstraintParameters(), horizon=4)
+    with pytest.raises(ValueError, match="may be offered anything"):
+        learn_rollout(task, QUICK, 0, TrainingRun())

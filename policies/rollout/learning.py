@@ -3,6 +3,7 @@
 import math
 from copy import deepcopy
 from dataclasses import asdict, astuple, replace
+from itertools import product
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -119,26 +120,23 @@ class _Learner:
             for world in task.worlds
         ]
         rows = _FOLLOWED_CHUNK if self.follows else _CHUNK
-        parts: list[Data] = []
-        for turn in range(parameters.passes):
-            place = 0
-            for first in range(0, max(states.customers.n for states in sampled), rows):
-                for at, world in enumerate(task.worlds):
-                    if run.elapsed >= until and (turn, first) != (0, 0):
-                        break
-                    chunk = sampled[at].rows(slice(first, first + rows))
-                    if not chunk.customers.n:
-                        continue
-                    luck = self._luck(at) + turn * parameters.replicas
-                    data = branch(world, chunk, self.branching, self.plan, luck, follows[at])
-                    if turn == 0:
-                        parts.append(data)
-                    else:
-                        parts[place] = parts[place].averaged(data, turn)
-                    place += 1
+        longest = max(states.customers.n for states in sampled)
+        parts: dict[tuple[int, int], Data] = {}
+        for turn, first, at in product(
+            range(parameters.passes), range(0, longest, rows), range(len(task.worlds))
+        ):
+            if run.elapsed >= until and (turn, first) != (0, 0):
+                break
+            chunk = sampled[at].rows(slice(first, first + rows))
+            if not chunk.customers.n:
+                continue
+            luck = self._luck(at) + turn * parameters.replicas
+            data = branch(task.worlds[at], chunk, self.branching, self.plan, luck, follows[at])
+            known = parts.get((first, at))
+            parts[first, at] = data if known is None else known.averaged(data, turn)
         if not parts:
             raise ValueError("no customer of any world may be offered anything: nothing to learn")
-        return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        return Data(*(np.concatenate(part) for part in zip(*parts.values(), strict=True)))
 
     def _sampled(self, at: int, n: int) -> States:
         """About ``n`` decisions in a world under the policy so far."""

@@ -148,6 +148,7 @@ def test_a_round_takes_its_time_and_something_of_every_world(clear_world, dull_w
     found = learner.gather(0.0, run)  # over before it began
     for pool in pools:
         assert np.isin(found.customer, pool.traits["id"].astype(np.int64)).any()
+    run = TrainingRun(seconds=40.0, clock=lambda: 0.5 * next(ticks))
     learn_rollout(task, endless, 0, run)
     assert [row["step"] for row in run.history] == [1, 2]
 

@@ -25,7 +25,7 @@ from policies.uplift.trial import TrialData, joined, run_trial
 if TYPE_CHECKING:
     from policies.training_run import TrainingRun
 
-_SIMULATION_SHARE = 0.3  # of the time, where it is limited
+_SIMULATION_SHARE = 0.015  # of limited time: fitting and checking take some thirty times as long
 _LEAVES = 10  # that the rows of an action would fill
 
 

@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
-from numba import literal_unroll, prange
+from llvmlite import ir
+from numba import literal_unroll, prange, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from agents.compiled import kernel, parallel_kernel
-from agents.records import Customers
+from agents.records import OUTCOME, Customers
 from sim.block import BLOCK
 from sim.ledger import CASH, profit
 
@@ -89,34 +92,76 @@ _SUMMED = tuple(name for name in _FLOWS if name not in _COUNTED)
 STOCKS = ("customers", "alive", "members", "consenting")
 _COLUMNS = (*_SUMMED, *_COUNTED, *STOCKS)
 N_SUMS = len(_COLUMNS)
+_LIABILITY = _SUMMED.index("liability_change")
+_AMOUNTS, _FLAGS = _SUMMED[:_LIABILITY], _SUMMED[_LIABILITY + 1 :]  # 32 bits, one byte
+
+
+# Where OUTCOME, as 32-bit words, holds the fields that most weeks leave at 0: one byte each.
+_WORDS = OUTCOME.itemsize // 4
+_RARE = tuple(range(OUTCOME.fields["action"][1] // 4, _WORDS))
+
+
+@intrinsic
+def _add_amounts(typing: Any, outcome: Any, sums: Any) -> Any:
+    """Add the 32-bit amounts of an OUTCOME row to the first of ``sums``, all lanes at once.
+
+    A loop over rows that adds field by field does not vectorise; this is a third of its time.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = builder.bitcast(arguments[0], ir.IntType(8).as_pointer())
+        first = builder.gep(start, [ir.IntType(32)(OUTCOME.fields[_AMOUNTS[0]][1])])
+        amounts = builder.bitcast(first, ir.IntType(32).as_pointer())
+        totals = context.make_array(signature.args[1])(context, builder, arguments[1]).data
+        done = 0
+        for lanes in (8, 4, 2, 1):
+            if len(_AMOUNTS) & lanes:
+                narrow = ir.VectorType(ir.IntType(32), lanes)
+                wide = ir.VectorType(ir.IntType(64), lanes)
+                at = ir.IntType(32)(done)
+                here = builder.bitcast(builder.gep(amounts, [at]), narrow.as_pointer())
+                place = builder.bitcast(builder.gep(totals, [at]), wide.as_pointer())
+                added = builder.sext(builder.load(here, align=4), wide)
+                builder.store(builder.add(builder.load(place, align=8), added), place, align=8)
+                done += lanes
+        return context.get_dummy_value()
+
+    return types.void(outcome, sums), generate
 
 
 @kernel
 def add_week(outcome, sums):  # type: ignore[no-untyped-def]
     """Add what the week of these rows brought to ``sums``, shape (N_SUMS,)."""
-    n = outcome.shape[0]
-    at = 0
-    for name in literal_unroll(_SUMMED):
-        total = np.int64(0)
-        for i in range(n):
-            total += outcome[i][name]
-        sums[at] += total
+    words = outcome.view(np.uint32)
+    liability = np.int64(0)
+    for i in range(outcome.shape[0]):
+        _add_amounts(outcome[i], sums)
+        liability += outcome[i].liability_change
+        rare = np.uint32(0)
+        for at in literal_unroll(_RARE):
+            rare |= words[_WORDS * i + at]
+        if rare != 0:
+            _add_rare(outcome[i], sums)
+    sums[_LIABILITY] += liability
+
+
+@kernel
+def _add_rare(week, sums):  # type: ignore[no-untyped-def]
+    at = _LIABILITY + 1
+    for name in literal_unroll(_FLAGS):
+        sums[at] += week[name]
         at += 1
-    contacts = joined = referred = promoters = detractors = answers = satisfied = rose = fell = 0
-    for i in range(n):
-        week = outcome[i]
-        contacts += week.action > 0
-        joined += week.joined > 0
-        referred += week.joined == 2
-        promoters += week.nps > 9
-        detractors += (week.nps > 0) & (week.nps <= 7)
-        answers += week.nps > 0
-        satisfied += week.csat >= 4
-        rose += week.tier_change > 0
-        fell += week.tier_change < 0
     for count in (
-        contacts, joined, referred, promoters, detractors, answers, satisfied, rose, fell,
-    ):  # fmt: skip
+        week.action > 0,
+        week.joined > 0,
+        week.joined == 2,
+        week.nps > 9,
+        (week.nps > 0) & (week.nps <= 7),
+        week.nps > 0,
+        week.csat >= 4,
+        week.tier_change > 0,
+        week.tier_change < 0,
+    ):
         sums[at] += count
         at += 1
 

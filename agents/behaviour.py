@@ -16,7 +16,7 @@ from agents.compiled import kernel
 from agents.dynamics import Dynamics, SurveyParameters
 from agents.elementary import exp, log
 from agents.mechanisms import MAX_PLUGGED, PLUGGED, plugged_effect
-from agents.records import N_CATEGORIES, N_KINDS, Field, record_dtype
+from agents.records import N_CATEGORIES, N_KINDS, SECONDS_PER_WEEK, Field, record_dtype
 from agents.response import RESPONSE_FIELDS, ResponseParameters
 from agents.rng import MAX_RATE, normal, poisson, uniform, unit_gamma, unit_lognormal
 
@@ -318,14 +318,18 @@ def realise(rate, hazard, count_word, death_word):  # type: ignore[no-untyped-de
 
 
 @kernel
-def basket(mean, draw, behaviour):  # type: ignore[no-untyped-def]
+def basket(mean, draw, most):  # type: ignore[no-untyped-def]
     """One basket at shelf price in minor units: the mean times a unit-mean draw, rounded.
 
-    A mean of 0 is a visit without a basket.
+    A mean of 0 is a visit without a basket; ``most`` caps a basket. Branch-free.
     """
-    if mean <= 0.0:
-        return 0
-    return max(1, int(min(mean * draw, behaviour.max_basket) + 0.5))
+    return max(int(mean > 0.0), int(min(mean * draw, most) + 0.5))
+
+
+@kernel
+def seconds_within(u, span):  # type: ignore[no-untyped-def]
+    """Second of the week of a purchase, uniform over the share ``span`` that was lived through."""
+    return min(int(u * span * SECONDS_PER_WEEK), SECONDS_PER_WEEK - 1)
 
 
 @kernel
@@ -337,15 +341,14 @@ def basket_draw(traits, behaviour, words, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def main_category(traits, behaviour, word):  # type: ignore[no-untyped-def]
-    """Category that most of a basket is from, drawn by the customer's shares."""
-    left = uniform(word)
-    last = behaviour.categories - 1
-    for category in range(last):
-        left -= traits.category[category]
-        if left < 0.0:
-            return category
-    return last
+def main_category(traits, behaviour, u):  # type: ignore[no-untyped-def]
+    """Category that most of a basket is from, drawn by the customer's shares with a uniform."""
+    category = 0
+    left = u
+    for at in range(behaviour.categories - 1):
+        left -= traits.category[at]
+        category += left >= 0.0  # shares are positive: once below 0 it stays there
+    return category
 
 
 @kernel

@@ -117,14 +117,23 @@ def count_category(profile, category):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def fold_purchases(profile, number, last, amount):  # type: ignore[no-untyped-def]
+    """Fold so many purchases, the last at ``last`` for ``amount`` together; not their categories.
+
+    Branch-free; nothing changes if there are none and ``last`` is no later than the last.
+    """
+    profile.repeats += number
+    profile.week_purchases = min(profile.week_purchases + number, MAX_WEEK_PURCHASES)
+    profile.revenue += amount
+    profile.week_revenue += amount
+    profile.last_purchase = max(profile.last_purchase, last)
+
+
+@kernel
 def fold(profile, kind, time, code, channel, amount):  # type: ignore[no-untyped-def]
     """Fold one event into a PROFILE row; commutative within a week."""
     if kind == PURCHASE:
-        profile.repeats += 1
-        profile.week_purchases = min(profile.week_purchases + 1, MAX_WEEK_PURCHASES)
-        profile.revenue += amount
-        profile.week_revenue += amount
-        profile.last_purchase = max(profile.last_purchase, time)
+        fold_purchases(profile, 1, time, amount)
         if code > 0:
             count_category(profile, code - 1)
     elif kind == POINTS:

@@ -8,19 +8,21 @@ instructions; what a loop cannot settle is left to the scalar rule, which gives 
 
 import numpy as np
 
-from agents.behaviour import drifted, realise
+from agents.behaviour import basket, basket_draw, drifted, realise, seconds_within
 from agents.compiled import block_kernel
 from agents.elementary import exp
 from agents.profile import loaded_prior, week_beliefs
 from agents.records import Field, record_dtype
 from agents.rng import (
     BASKET,
+    CATEGORY,
     CONTACT,
     LOW_COUNTS,
     MAX_RATE,
     WEEK,
     block,
     gamma_attempt,
+    gamma_boosted,
     low_poisson,
     normal,
     uniform,
@@ -30,6 +32,7 @@ from agents.rng import (
 BLOCK = 64
 _BASKETS = 4 * BLOCK
 _AT_ONCE = 4
+NEVER = -(2**40)  # seconds; before all weeks
 
 _ROW, _BASKET = (BLOCK,), (_BASKETS,)
 WORK = record_dtype(
@@ -52,6 +55,12 @@ WORK = record_dtype(
         Field("unsettled", "i8", _ROW, "flag", "may die this week, or buys often"),
         Field("listed", "i8", _ROW, "purchases", "on the list of baskets"),
         Field("spend_shape", "f8", _ROW, "", "gamma shape of baskets, or log sd"),
+        Field("plain", "i8", _ROW, "flag", "baskets redeem nothing and are not written down"),
+        Field("multiplier", "i8", _ROW, "basis points", "on points of baskets, 0 = earns none"),
+        Field("gross", "i8", _ROW, "minor units", "plain baskets of the week at shelf price"),
+        Field("margin", "i8", _ROW, "minor units", "of the plain baskets"),
+        Field("points", "i8", _ROW, "points", "that the plain baskets earn"),
+        Field("latest", "i8", _ROW, "seconds", "of the week, last plain basket, or NEVER"),
         Field("drift", "f8", _ROW, "log", "deviation of the log rate"),
         Field("odds", "f8", _ROW, "odds", "of having left, as the firm sees it"),
         Field("count", "f8", _ROW, "purchases", "effective repeats"),
@@ -67,6 +76,12 @@ WORK = record_dtype(
         Field("basket_replica", "u8", _BASKET, "", "of the luck"),
         Field("basket_shape", "f8", _BASKET, "", "gamma shape, or log sd"),
         Field("basket_index", "u8", _BASKET, "", "of the purchase in its week"),
+        Field("basket_boost", "f8", _BASKET, "", "uniform, brings gamma draws to a shape below 1"),
+        Field("basket_spend", "f8", _BASKET, "minor units", "mean basket"),
+        Field("basket_fraction", "f8", _BASKET, "share", "of the week lived through"),
+        Field("basket_gross", "i8", _BASKET, "minor units", "at shelf price"),
+        Field("basket_second", "i8", _BASKET, "seconds", "of the week"),
+        Field("basket_main", "f8", _BASKET, "", "uniform, decides on the main category"),
         Field("of_year", "i8", _ROW, "week", "of the year"),
         Field("offer_row", "i8", _ROW, "", "row of an open offer"),
         Field("contact_row", "i8", _ROW, "", "row of a contact"),
@@ -172,6 +187,8 @@ def list_baskets(work, n):  # type: ignore[no-untyped-def]
         work.basket_week[k] = work.week[i]
         work.basket_replica[k] = work.replica[i]
         work.basket_shape[k] = work.spend_shape[i]
+        work.basket_spend[k] = work.spend[i]
+        work.basket_fraction[k] = work.fraction[i]
     return listed
 
 
@@ -184,18 +201,36 @@ def draw_baskets(work, n, key):  # type: ignore[no-untyped-def]
             work.basket_replica[k],
         )  # fmt: skip
         work.within[k] = uniform(words[0])
+        work.basket_boost[k] = uniform(words[1])
         work.normal[k] = normal(words[2])
         work.uniform[k] = uniform(words[3])
 
 
 @block_kernel
 def draw_gamma(work, n):  # type: ignore[no-untyped-def]
-    """Unit-mean gamma draws; those that need a second attempt are marked as not drawn."""
+    """Unit-mean gamma draws, but for a shape below 1 those of shape + 1; what needs a second
+    attempt is marked as not drawn. Returns how many have a shape below 1.
+    """
+    low = 0
     for k in range(n):
         shape = work.basket_shape[k]
-        draw, accepted = gamma_attempt(shape, work.normal[k], work.uniform[k])
+        draw, accepted = gamma_attempt(
+            shape if shape >= 1.0 else shape + 1.0, work.normal[k], work.uniform[k]
+        )
         work.draw[k] = draw
-        work.drawn[k] = accepted & (shape >= 1.0)
+        work.drawn[k] = accepted
+        low += shape < 1.0
+    return low
+
+
+@block_kernel
+def boost_gamma(work, n):  # type: ignore[no-untyped-def]
+    """Bring draws to a shape below 1."""
+    for k in range(n):
+        shape = work.basket_shape[k]
+        draw = work.draw[k]
+        boosted = gamma_boosted(shape, draw, work.basket_boost[k])
+        work.draw[k] = boosted if shape < 1.0 else draw
 
 
 @block_kernel
@@ -204,6 +239,39 @@ def draw_lognormal(work, n):  # type: ignore[no-untyped-def]
     for k in range(n):
         work.draw[k] = unit_lognormal(work.basket_shape[k], work.normal[k])
         work.drawn[k] = 1
+
+
+@block_kernel
+def settle_draws(traits, top, n, work, behaviour, key):  # type: ignore[no-untyped-def]
+    """Baskets whose first attempt at a gamma draw failed."""
+    for k in range(n):
+        if work.drawn[k] == 0:
+            words = block(
+                key, work.basket_customer[k], work.basket_week[k], BASKET, work.basket_index[k],
+                work.basket_replica[k],
+            )  # fmt: skip
+            work.draw[k] = basket_draw(
+                traits[np.uint64(top + work.basket_row[k])], behaviour, words, key
+            )
+
+
+@block_kernel
+def price_baskets(work, n, most):  # type: ignore[no-untyped-def]
+    """What the baskets on the list cost, and when they were bought; ``most`` is the cap."""
+    for k in range(n):
+        work.basket_gross[k] = basket(work.basket_spend[k], work.draw[k], most)
+        work.basket_second[k] = seconds_within(work.within[k], work.basket_fraction[k])
+
+
+@block_kernel
+def draw_categories(work, n, key):  # type: ignore[no-untyped-def]
+    """Luck of the main categories of the baskets on the list."""
+    for k in range(n):
+        words = block(
+            key, work.basket_customer[k], work.basket_week[k], CATEGORY, work.basket_index[k],
+            work.basket_replica[k],
+        )  # fmt: skip
+        work.basket_main[k] = uniform(words[0])
 
 
 @block_kernel

@@ -115,10 +115,22 @@ def earn(  # type: ignore[no-untyped-def]
     if programme.earn_on == PAID:
         base -= voucher
     points = points_for(base, multiplier_for(account, programme), programme)
+    book_earned(account, profile, outcome, log, customer, time, week, programme, 1, base, points)
+
+
+@kernel
+def book_earned(  # type: ignore[no-untyped-def]
+    account, profile, outcome, log, customer, time, week, programme, purchases, base, points
+):
+    """Book one or more purchases with the points they earn, tier, challenge and streak.
+
+    All at once or one by one comes to the same: everything is added up, up to a limit.
+    """
     qualify(profile, log, customer, time, programme, base, points)
     if account.challenge < programme.challenge_purchases:
-        account.challenge += 1
-        if account.challenge == programme.challenge_purchases:
+        counted = min(account.challenge + purchases, programme.challenge_purchases)
+        account.challenge = counted
+        if counted == programme.challenge_purchases:
             points += programme.challenge_points
     if programme.streak_weeks > 0:
         account.streak |= _BOUGHT

@@ -33,6 +33,7 @@ from agents.profile import (
     REDEEM_OFFER,
     RENEW,
     SURVEY,
+    fold_purchases,
     post,
 )
 from agents.records import SECONDS_PER_WEEK
@@ -40,7 +41,7 @@ from agents.rng import BASKET, CATEGORY, EXIT, block, uniform
 from agents.rng import JOIN as JOIN_DRAW
 from agents.rng import SURVEY as SURVEY_DRAW
 from sim.ledger import BASIS, release, reserve, settle, share_of
-from sim.points import earn, forfeit, grant, redeem_reward
+from sim.points import book_earned, earn, forfeit, grant, redeem_reward
 from sim.scenario import WEEKS_PER_YEAR
 
 _CONTACT_DELAY = 3600
@@ -116,34 +117,35 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
 
 
 @kernel
-def basket_category(traits, state, week, index, rules, key):  # type: ignore[no-untyped-def]
+def basket_category(traits, rules, u):  # type: ignore[no-untyped-def]
     """Main category of a basket as events tell it: its number + 1, 0 where none are told apart."""
     if rules.behaviour.categories == 0:
         return 0
-    drawn = block(key, traits.id, week, CATEGORY, index, state.replica)
-    return 1 + main_category(traits, rules.behaviour, drawn[0])
+    return 1 + main_category(traits, rules.behaviour, u)
 
 
 @kernel
-def seconds_within(u, span):  # type: ignore[no-untyped-def]
-    """Second of the week of a purchase, uniform over the share ``span`` that was lived through."""
-    return min(int(u * span * SECONDS_PER_WEEK), LAST_SECOND)
+def category_luck(traits, state, week, index, key):  # type: ignore[no-untyped-def]
+    """Uniform that decides on a basket's main category."""
+    return uniform(block(key, traits.id, week, CATEGORY, index, state.replica)[0])
 
 
 @kernel
 def purchase(  # type: ignore[no-untyped-def]
-    traits, state, account, profile, outcome, log, week, index, within, gross, redeems, rules, key
+    traits, state, account, profile, outcome, log, week, within, gross, category, redeems, rules
 ):
     """Step 3: one basket, with redemption of the open offer and of points, and points earned.
 
     Parameters
     ----------
-    week, index
+    week
         Of the purchase.
     within
         Second of the week.
     gross
         Minor units at shelf price.
+    category
+        As ``basket_category`` gives it.
     redeems
         Whether the customer redeems a reward on this basket.
     """
@@ -159,12 +161,38 @@ def purchase(  # type: ignore[no-untyped-def]
     outcome.purchases += 1
     outcome.gross += gross
     outcome.margin += share_of(gross, rules.margin_share)
-    category = basket_category(traits, state, week, index, rules, key)
     post(profile, log, traits.id, time, PURCHASE, category, 0, gross - discount - voucher)
     if rules.programme.active and account.enrolled:
         earn(
             account, profile, outcome, log, traits.id, time, week, rules.programme,
             gross, discount, voucher,
+        )  # fmt: skip
+
+
+@kernel
+def purchase_plainly(  # type: ignore[no-untyped-def]
+    traits, state, account, profile, outcome, log, number, last, gross, margin, points, rules
+):
+    """``purchase`` for several baskets at once that redeem nothing and are not written down.
+
+    Parameters
+    ----------
+    number
+        Of baskets.
+    last
+        Second of the week of the last one; before the first week if there are none.
+    gross, margin, points
+        Of all of them, each rounded by basket.
+    """
+    time = np.int64(state.week) * SECONDS_PER_WEEK + last
+    outcome.purchases += number
+    outcome.gross += gross
+    outcome.margin += margin
+    fold_purchases(profile, number, time, gross)
+    if (number > 0) & (rules.programme.active != 0) & (account.enrolled != 0):
+        book_earned(
+            account, profile, outcome, log, traits.id, time, state.week, rules.programme,
+            number, gross, points,
         )  # fmt: skip
 
 
@@ -204,11 +232,13 @@ def approach(traits, state, account, profile, outcome, log, rules, key):  # type
     )  # fmt: skip
     expected = intensities(traits, state, stimulus, behaviour)
     words = block(key, traits.id, week, BASKET, 0, state.replica)
-    gross = basket(expected.spend_mean, basket_draw(traits, behaviour, words, key), behaviour)
+    gross = basket(
+        expected.spend_mean, basket_draw(traits, behaviour, words, key), behaviour.max_basket
+    )
     outcome.purchases = 1
     outcome.gross = gross
     outcome.margin = share_of(gross, rules.margin_share)
-    category = basket_category(traits, state, week, 0, rules, key)
+    category = basket_category(traits, rules, category_luck(traits, state, week, 0, key))
     post(profile, log, traits.id, time, JOIN, category, 0, gross)
     if rules.programme.active and outcome.joined == 2 and behaviour.enrol_probability > 0.0:
         enrol(account, profile, outcome, week, rules.programme)

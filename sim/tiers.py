@@ -28,7 +28,7 @@ def tier_for(amount, programme):  # type: ignore[no-untyped-def]
 
 @kernel
 def qualify(profile, log, customer, time, programme, spend, points):  # type: ignore[no-untyped-def]
-    """Count a purchase towards a tier: its base, or the points it earned."""
+    """Count purchases towards a tier: their base, or the points they earned."""
     if programme.tier_basis > POINTS_EARNED:
         return
     amount = spend if programme.tier_basis == SPEND else points

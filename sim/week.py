@@ -16,34 +16,44 @@ from agents.behaviour import (
     enrolment,
     live_through,
     log_intensities,
+    main_category,
     opt_out,
+    seconds_within,
 )
 from agents.compiled import block_kernel, kernel, prefetch
 from agents.mechanisms import plugged_memory
-from agents.profile import close_profile, share_before
+from agents.profile import close_profile, count_category, share_before
 from agents.records import SECONDS_PER_WEEK
 from agents.rng import BASKET, block, uniform
 from agents.rng import JOIN as JOIN_DRAW
 from sim.block import (
     BLOCK,
+    NEVER,
     address,
+    boost_gamma,
     count_purchases,
     draw_baskets,
+    draw_categories,
     draw_contacts,
     draw_gamma,
     draw_lognormal,
     draw_week,
     drift_and_beliefs,
     list_baskets,
+    price_baskets,
     settle_counts,
+    settle_draws,
 )
 from sim.expectation import address_contacts, book, foresee, spare, turn_contacts
-from sim.ledger import BASIS
-from sim.points import close_programme_week, goal_progress, grant, reward_ready
+from sim.kept import multiplier_for
+from sim.ledger import BASIS, share_of
+from sim.points import close_programme_week, goal_progress, grant, points_for, reward_ready
 from sim.scenario import WEEKS_PER_YEAR
 from sim.steps import (
     LAST_SECOND,
     approach,
+    basket_category,
+    category_luck,
     clear,
     end_offer,
     enrol,
@@ -51,8 +61,8 @@ from sim.steps import (
     open_offer,
     opt_out_of,
     purchase,
+    purchase_plainly,
     renew,
-    seconds_within,
     survey,
 )
 
@@ -70,7 +80,7 @@ def awake(state, account, profile, outcome, rules):  # type: ignore[no-untyped-d
 
 
 @kernel
-def expect_one(traits, state, account, profile, work, i, rules):  # type: ignore[no-untyped-def]
+def expect_one(traits, state, account, profile, log, work, i, rules):  # type: ignore[no-untyped-def]
     """Step 2: intensities of a customer who is there."""
     work.lives[i] = 0
     work.log_rate[i] = 0.0
@@ -101,6 +111,11 @@ def expect_one(traits, state, account, profile, work, i, rules):  # type: ignore
         -1,
     )
     log_rate, log_hazard, spend = log_intensities(traits, state, stimulus, rules.behaviour)
+    plain = (log.room == 0) & ((state.intends_redemption == 0) | (account.offer_uses_left == 0))
+    work.plain[i] = plain & (not redeems_points(account, profile, work.redeem_word[i], rules))
+    work.multiplier[i] = 0
+    if programme.active and account.enrolled:
+        work.multiplier[i] = multiplier_for(account, programme)
     work.lives[i] = 1
     work.log_rate[i] = log_rate
     work.log_hazard[i] = log_hazard
@@ -108,33 +123,20 @@ def expect_one(traits, state, account, profile, work, i, rules):  # type: ignore
 
 
 @kernel
-def buy(traits, state, account, profile, outcome, log, work, i, index, u, draw, rules, key):  # type: ignore[no-untyped-def]
-    """Step 3: one purchase; the first of a week may redeem points."""
-    programme = rules.programme
-    redeems = (
-        (index == 0)
-        & reward_ready(account, profile, programme)
-        & (uniform(work.redeem_word[i]) < rules.behaviour.points_use_probability)
+def redeems_points(account, profile, word, rules):  # type: ignore[no-untyped-def]
+    """Does the first basket of this week redeem points?"""
+    return reward_ready(account, profile, rules.programme) & (
+        uniform(word) < rules.behaviour.points_use_probability
     )
-    purchase(
-        traits, state, account, profile, outcome, log, state.week, index,
-        seconds_within(u, work.fraction[i]), basket(work.spend[i], draw, rules.behaviour),
-        redeems, rules, key,
-    )  # fmt: skip
 
 
 @kernel
-def buy_listed(  # type: ignore[no-untyped-def]
-    traits, state, account, profile, outcome, log, work, i, k, rules, key
-):
-    """A purchase of the list."""
-    draw = work.draw[k]
-    if work.drawn[k] == 0:
-        words = block(key, traits.id, state.week, BASKET, work.basket_index[k], state.replica)
-        draw = basket_draw(traits, rules.behaviour, words, key)
-    buy(
-        traits, state, account, profile, outcome, log, work, i, work.basket_index[k],
-        work.within[k], draw, rules, key,
+def buy(traits, state, account, profile, outcome, log, work, i, index, second, gross, u, rules):  # type: ignore[no-untyped-def]
+    """Step 3: one purchase; the first of a week may redeem points."""
+    redeems = (index == 0) & redeems_points(account, profile, work.redeem_word[i], rules)
+    purchase(
+        traits, state, account, profile, outcome, log, state.week, second, gross,
+        basket_category(traits, rules, u), redeems, rules,
     )  # fmt: skip
 
 
@@ -145,12 +147,18 @@ def live(traits, state, account, profile, outcome, log, work, i, rules, key):  #
     programme = rules.programme
     week = state.week
     purchases = work.purchases[i]
+    purchase_plainly(
+        traits, state, account, profile, outcome, log, work.listed[i] * work.plain[i],
+        work.latest[i], work.gross[i], work.margin[i], work.points[i], rules,
+    )  # fmt: skip
     for index in range(work.listed[i], purchases):
         words = block(key, traits.id, week, BASKET, index, state.replica)
         draw = basket_draw(traits, behaviour, words, key)
         buy(
-            traits, state, account, profile, outcome, log, work, i, index, uniform(words[0]),
-            draw, rules, key,
+            traits, state, account, profile, outcome, log, work, i, index,
+            seconds_within(uniform(words[0]), work.fraction[i]),
+            basket(work.spend[i], draw, behaviour.max_basket),
+            category_luck(traits, state, week, index, key), rules,
         )  # fmt: skip
     kind = -1
     if outcome.opened:
@@ -240,8 +248,9 @@ def contact(  # type: ignore[no-untyped-def]
 
 
 @block_kernel
-def expect(traits, state, account, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
+def expect(traits, state, account, profile, log, top, n, work, rules):  # type: ignore[no-untyped-def]
     """Step 2: intensities; returns how many hold an open offer, listed in ``offer_row``."""
+    last_log = log.shape[0] - 1
     offers = 0
     of_year = 0
     for i in range(n):
@@ -250,26 +259,42 @@ def expect(traits, state, account, profile, top, n, work, rules):  # type: ignor
             of_year = state[row].week % WEEKS_PER_YEAR
         work.of_year[i] = of_year
         work.listed[i] = 0
+        work.gross[i] = 0
+        work.margin[i] = 0
+        work.points[i] = 0
+        work.latest[i] = NEVER
         work.offer_row[offers] = i
         offers += account[row].offer > 0
-        expect_one(traits[row], state[row], account[row], profile[row], work, i, rules)
+        own = np.uint64(min(np.int64(row), last_log))
+        expect_one(traits[row], state[row], account[row], profile[row], log[own], work, i, rules)
     return offers
 
 
 @block_kernel
 def buy_baskets(  # type: ignore[no-untyped-def]
-    traits, state, account, profile, outcome, log, top, n, work, rules, key
+    traits, state, account, profile, outcome, log, top, n, work, rules
 ):
-    """Step 3 for the baskets on the list."""
+    """Step 3 for the baskets on the list; plain ones are only added up, ``live`` books them."""
     last_log = log.shape[0] - 1
     for k in range(n):
         i = work.basket_row[k]
         row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
-        buy_listed(
-            traits[row], state[row], account[row], profile[row], outcome[i],
-            log[own], work, i, k, rules, key,
-        )  # fmt: skip
+        gross = work.basket_gross[k]
+        if work.plain[i]:
+            work.gross[i] += gross
+            work.margin[i] += share_of(gross, rules.margin_share)
+            work.points[i] += points_for(gross, work.multiplier[i], rules.programme)
+            work.latest[i] = max(work.latest[i], work.basket_second[k])
+            if rules.behaviour.categories > 0:
+                count_category(
+                    profile[row], main_category(traits[row], rules.behaviour, work.basket_main[k])
+                )
+        else:
+            own = np.uint64(min(np.int64(row), last_log))
+            buy(
+                traits[row], state[row], account[row], profile[row], outcome[i], log[own], work,
+                i, work.basket_index[k], work.basket_second[k], gross, work.basket_main[k], rules,
+            )  # fmt: skip
 
 
 @block_kernel
@@ -387,7 +412,7 @@ def step_block(  # type: ignore[no-untyped-def]
         if scores is not None:
             turn_contacts(top, contacts, work, scores)
         contact(traits, state, account, profile, outcome, log, actions, top, contacts, work, rules)
-    offers = expect(traits, state, account, profile, top, n, work, rules)
+    offers = expect(traits, state, account, profile, log, top, n, work, rules)
     count_purchases(work, n)
     if scores is not None:
         foresee(traits, state, account, profile, top, n, work, rules, truth, scores)
@@ -397,8 +422,13 @@ def step_block(  # type: ignore[no-untyped-def]
     if behaviour.lognormal_spend:
         draw_lognormal(work, baskets)
     else:
-        draw_gamma(work, baskets)
-    buy_baskets(traits, state, account, profile, outcome, log, top, baskets, work, rules, key)
+        if draw_gamma(work, baskets) > 0:
+            boost_gamma(work, baskets)
+        settle_draws(traits, top, baskets, work, behaviour, key)
+    price_baskets(work, baskets, behaviour.max_basket)
+    if behaviour.categories > 0:
+        draw_categories(work, baskets, key)
+    buy_baskets(traits, state, account, profile, outcome, log, top, baskets, work, rules)
     if contacts > 0:
         leave_channels(
             traits, state, account, profile, outcome, log, actions, top, contacts, work, rules

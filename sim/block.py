@@ -8,7 +8,16 @@ instructions; what a loop cannot settle is left to the scalar rule, which gives 
 
 import numpy as np
 
-from agents.behaviour import basket, basket_draw, drifted, realise, seconds_within
+from agents.behaviour import (
+    Stirred,
+    basket,
+    basket_draw,
+    drifted,
+    loaded_effects,
+    log_rate_and_hazard,
+    realise,
+    seconds_within,
+)
 from agents.compiled import block_kernel
 from agents.elementary import exp
 from agents.profile import loaded_prior, week_beliefs
@@ -35,6 +44,11 @@ _AT_ONCE = 4
 NEVER = -(2**40)  # seconds; before all weeks
 
 _ROW, _BASKET = (BLOCK,), (_BASKETS,)
+_WIDE = ("season", "competitor", "closeness", "offer")
+_WHOLE = ("member", "tier", "reward_ready", "waits", "contacted")
+_STIRRED = tuple(
+    (name, "f8" if name in _WIDE else "i4" if name in _WHOLE else "f4") for name in Stirred._fields
+)
 WORK = record_dtype(
     (
         Field("lives", "i8", _ROW, "flag", "a customer who is there when the week begins"),
@@ -45,6 +59,9 @@ WORK = record_dtype(
         Field("death_word", "u8", _ROW, "", "WEEK block, word 1"),
         Field("drift_word", "u8", _ROW, "", "WEEK block, word 2"),
         Field("redeem_word", "u8", _ROW, "", "WEEK block, word 3"),
+        *(Field(name, kind, _ROW, "", "see Stirred") for name, kind in _STIRRED),
+        Field("more_rate", "f8", _ROW, "log", "of plug-ins, on the purchase rate"),
+        Field("more_hazard", "f8", _ROW, "log", "of plug-ins, on the dropout hazard"),
         Field("log_rate", "f8", _ROW, "log 1/week", "purchase rate"),
         Field("log_hazard", "f8", _ROW, "log", "factor on the dropout hazard"),
         Field("rate", "f8", _ROW, "1/week", "purchase rate"),
@@ -135,6 +152,41 @@ def draw_contacts(work, n, key):  # type: ignore[no-untyped-def]
         work.attending[k] = uniform(words[0])
         work.intending[k] = uniform(words[1])
         work.opting_out[k] = uniform(words[2])
+
+
+@block_kernel
+def weigh_up(work, n, behaviour):  # type: ignore[no-untyped-def]
+    """Logarithms of rate and hazard from what stirs each row."""
+    effects = loaded_effects(behaviour)
+    for i in range(n):
+        stirred = Stirred(
+            work.own[i],
+            work.season[i],
+            work.competitor[i],
+            work.member[i],
+            work.tier[i],
+            work.reward_ready[i],
+            work.closeness[i],
+            work.offer[i],
+            work.waits[i],
+            work.contacted[i],
+            work.goal_gradient[i],
+            work.price_sensitivity[i],
+            work.fatigue_sensitivity[i],
+            work.fatigue[i],
+            work.momentum[i],
+            work.recent_reward[i],
+            work.pull_forward[i],
+            work.deals[i],
+            work.no_deals[i],
+            work.satisfaction[i],
+            work.tier_change[i],
+            work.buzz[i],
+            work.defections[i],
+        )
+        log_rate, log_hazard = log_rate_and_hazard(stirred, effects)
+        work.log_rate[i] = log_rate + work.more_rate[i]
+        work.log_hazard[i] = log_hazard + work.more_hazard[i]
 
 
 @block_kernel

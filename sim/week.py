@@ -9,19 +9,21 @@ customer by the scalar rules of ``sim.steps``, ``sim.points`` and ``sim.tiers``.
 import numpy as np
 
 from agents.behaviour import (
+    DISCOUNT,
     Stimulus,
     basket,
     basket_draw,
     begin_week,
+    closeness,
     enrolment,
     live_through,
-    log_intensities,
     main_category,
+    offer_effect,
     opt_out,
     seconds_within,
 )
 from agents.compiled import block_kernel, kernel, prefetch
-from agents.mechanisms import plugged_memory
+from agents.mechanisms import PLUGGED, plugged_effect, plugged_memory
 from agents.profile import close_profile, count_category, share_before
 from agents.records import SECONDS_PER_WEEK
 from agents.rng import BASKET, block, uniform
@@ -43,6 +45,7 @@ from sim.block import (
     price_baskets,
     settle_counts,
     settle_draws,
+    weigh_up,
 )
 from sim.expectation import address_contacts, book, foresee, spare, turn_contacts
 from sim.kept import multiplier_for
@@ -66,6 +69,8 @@ from sim.steps import (
     survey,
 )
 
+ANY_PLUGGED = len(PLUGGED) > 0
+
 
 @kernel
 def awake(state, account, profile, outcome, rules):  # type: ignore[no-untyped-def]
@@ -80,15 +85,9 @@ def awake(state, account, profile, outcome, rules):  # type: ignore[no-untyped-d
 
 
 @kernel
-def expect_one(traits, state, account, profile, log, work, i, rules):  # type: ignore[no-untyped-def]
-    """Step 2: intensities of a customer who is there."""
-    work.lives[i] = 0
-    work.log_rate[i] = 0.0
-    work.log_hazard[i] = 0.0
-    if state.prospect or not state.alive:
-        return
+def stimulus_of(account, profile, of_year, rules):  # type: ignore[no-untyped-def]
+    """What acts on a customer this week, contacts apart."""
     programme = rules.programme
-    of_year = work.of_year[i]
     kind = -1
     strength = 0.0
     category = -1
@@ -96,7 +95,7 @@ def expect_one(traits, state, account, profile, log, work, i, rules):  # type: i
         kind = rules.offers.kind[account.offer - 1]
         strength = rules.offers.strength[account.offer - 1]
         category = rules.offers.category[account.offer - 1]
-    stimulus = Stimulus(
+    return Stimulus(
         rules.calendar.log_rate[of_year],
         rules.calendar.spend[of_year],
         rules.calendar.competitor[of_year] + rules.competitor,
@@ -110,30 +109,19 @@ def expect_one(traits, state, account, profile, log, work, i, rules):  # type: i
         -1,
         -1,
     )
-    log_rate, log_hazard, spend = log_intensities(traits, state, stimulus, rules.behaviour)
-    plain = (log.room == 0) & ((state.intends_redemption == 0) | (account.offer_uses_left == 0))
-    work.plain[i] = plain & (not redeems_points(account, profile, work.redeem_word[i], rules))
-    work.multiplier[i] = 0
-    if programme.active and account.enrolled:
-        work.multiplier[i] = multiplier_for(account, programme)
-    work.lives[i] = 1
-    work.log_rate[i] = log_rate
-    work.log_hazard[i] = log_hazard
-    work.spend[i] = spend
 
 
 @kernel
-def redeems_points(account, profile, word, rules):  # type: ignore[no-untyped-def]
-    """Does the first basket of this week redeem points?"""
-    return reward_ready(account, profile, rules.programme) & (
-        uniform(word) < rules.behaviour.points_use_probability
-    )
+def redeems_points(ready, word, rules):  # type: ignore[no-untyped-def]
+    """Does the first basket of this week redeem points, where a reward can be had?"""
+    return ready & (uniform(word) < rules.behaviour.points_use_probability)
 
 
 @kernel
 def buy(traits, state, account, profile, outcome, log, work, i, index, second, gross, u, rules):  # type: ignore[no-untyped-def]
     """Step 3: one purchase; the first of a week may redeem points."""
-    redeems = (index == 0) & redeems_points(account, profile, work.redeem_word[i], rules)
+    ready = reward_ready(account, profile, rules.programme)
+    redeems = (index == 0) & redeems_points(ready, work.redeem_word[i], rules)
     purchase(
         traits, state, account, profile, outcome, log, state.week, second, gross,
         basket_category(traits, rules, u), redeems, rules,
@@ -248,26 +236,109 @@ def contact(  # type: ignore[no-untyped-def]
 
 
 @block_kernel
-def expect(traits, state, account, profile, log, top, n, work, rules):  # type: ignore[no-untyped-def]
-    """Step 2: intensities; returns how many hold an open offer, listed in ``offer_row``."""
+def expect(traits, state, account, log, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 2: what stirs the customers, programme and offers apart; returns how many hold an open
+    offer, listed in ``offer_row``.
+    """
     last_log = log.shape[0] - 1
     offers = 0
     of_year = 0
     for i in range(n):
         row = np.uint64(top + i)
+        own = np.uint64(min(np.int64(row), last_log))
+        trait, one, held = traits[row], state[row], account[row]
         if i == 0 or work.week[i] != work.week[i - 1]:
-            of_year = state[row].week % WEEKS_PER_YEAR
+            of_year = one.week % WEEKS_PER_YEAR
         work.of_year[i] = of_year
-        work.listed[i] = 0
+        work.lives[i] = (one.alive != 0) & (one.prospect == 0)
+        work.offer_row[offers] = i
+        offers += held.offer > 0
+        work.plain[i] = (log[own].room == 0) & (
+            (one.intends_redemption == 0) | (held.offer_uses_left == 0)
+        )
+        work.spend[i] = trait.spend_mean * rules.calendar.spend[of_year]
+        work.own[i] = trait.log_rate + one.drift
+        work.season[i] = rules.calendar.log_rate[of_year]
+        work.competitor[i] = rules.calendar.competitor[of_year] + rules.competitor
+        work.contacted[i] = one.contact_weeks > 0
+        work.tier[i] = held.tier
+        work.goal_gradient[i] = trait.goal_gradient
+        work.price_sensitivity[i] = trait.price_sensitivity
+        work.fatigue_sensitivity[i] = trait.fatigue_sensitivity
+        work.fatigue[i] = one.fatigue
+        work.momentum[i] = one.momentum
+        work.recent_reward[i] = one.recent_reward
+        work.pull_forward[i] = one.pull_forward
+        work.deals[i] = one.deals
+        work.no_deals[i] = one.no_deals
+        work.satisfaction[i] = one.satisfaction
+        work.tier_change[i] = one.tier_change
+        work.buzz[i] = one.buzz
+        work.defections[i] = one.defections
+    for i in range(n):
+        work.waits[i] = 1
+        work.offer[i] = 0.0
+        work.member[i] = 0
+        work.reward_ready[i] = 0
+        work.closeness[i] = 0.0
+        work.more_rate[i] = 0.0
+        work.more_hazard[i] = 0.0
+        work.multiplier[i] = 0
         work.gross[i] = 0
         work.margin[i] = 0
         work.points[i] = 0
         work.latest[i] = NEVER
-        work.offer_row[offers] = i
-        offers += account[row].offer > 0
-        own = np.uint64(min(np.int64(row), last_log))
-        expect_one(traits[row], state[row], account[row], profile[row], log[own], work, i, rules)
+        work.listed[i] = 0
     return offers
+
+
+@block_kernel
+def expect_members(account, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 2 for members of a programme that runs."""
+    programme = rules.programme
+    for i in range(n):
+        row = np.uint64(top + i)
+        own = account[row]
+        if own.enrolled:
+            ready = reward_ready(own, profile[row], programme)
+            work.member[i] = 1
+            work.reward_ready[i] = ready
+            work.plain[i] &= not redeems_points(ready, work.redeem_word[i], rules)
+            work.closeness[i] = closeness(
+                goal_progress(own, profile[row], programme), rules.behaviour
+            )
+            work.multiplier[i] = multiplier_for(own, programme)
+
+
+@block_kernel
+def expect_offers(traits, account, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 2 for holders of an open offer."""
+    for k in range(n):
+        i = work.offer_row[k]
+        row = np.uint64(top + i)
+        at = account[row].offer - 1
+        if account[row].offer_opened:
+            kind = rules.offers.kind[at]
+            pull, factor = offer_effect(
+                traits[row], kind, rules.offers.strength[at], rules.offers.category[at],
+                rules.behaviour,
+            )  # fmt: skip
+            work.offer[i] = pull
+            work.spend[i] *= factor
+            work.waits[i] = kind != DISCOUNT
+
+
+@block_kernel
+def expect_plugged(traits, state, account, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 2, the effects of plug-ins."""
+    for i in range(n):
+        row = np.uint64(top + i)
+        stimulus = stimulus_of(account[row], profile[row], work.of_year[i], rules)
+        more_rate, more_hazard = plugged_effect(
+            traits[row], state[row], stimulus, rules.behaviour.plugged
+        )
+        work.more_rate[i] = more_rate
+        work.more_hazard[i] = more_hazard
 
 
 @block_kernel
@@ -412,7 +483,14 @@ def step_block(  # type: ignore[no-untyped-def]
         if scores is not None:
             turn_contacts(top, contacts, work, scores)
         contact(traits, state, account, profile, outcome, log, actions, top, contacts, work, rules)
-    offers = expect(traits, state, account, profile, log, top, n, work, rules)
+    offers = expect(traits, state, account, log, top, n, work, rules)
+    if rules.programme.active:
+        expect_members(account, profile, top, n, work, rules)
+    if offers > 0:
+        expect_offers(traits, account, top, offers, work, rules)
+    if ANY_PLUGGED:
+        expect_plugged(traits, state, account, profile, top, n, work, rules)
+    weigh_up(work, n, behaviour)
     count_purchases(work, n)
     if scores is not None:
         foresee(traits, state, account, profile, top, n, work, rules, truth, scores)

@@ -6,6 +6,8 @@ instructions; what a loop cannot settle is left to the scalar rule, which gives 
 ``sim.week`` says in which order they run.
 """
 
+import math
+
 import numpy as np
 
 from agents.behaviour import (
@@ -18,7 +20,7 @@ from agents.behaviour import (
     realise,
     seconds_within,
 )
-from agents.compiled import block_kernel
+from agents.compiled import block_kernel, kernel
 from agents.elementary import exp
 from agents.profile import loaded_prior, week_beliefs
 from agents.records import Field, record_dtype
@@ -41,6 +43,7 @@ from agents.rng import (
 BLOCK = 64
 _BASKETS = 4 * BLOCK
 _AT_ONCE = 4
+_TURNS = np.uint64(0xFFFF)
 NEVER = -(2**40)  # seconds; before all weeks
 
 _ROW, _BASKET = (BLOCK,), (_BASKETS,)
@@ -52,6 +55,8 @@ _STIRRED = tuple(
 WORK = record_dtype(
     (
         Field("lives", "i8", _ROW, "flag", "a customer who is there when the week begins"),
+        Field("prospect", "i8", _ROW, "flag", "not a customer yet"),
+        Field("few_row", "i8", _ROW, "", "row to which one of the rarer things may happen"),
         Field("customer", "u8", _ROW, "", "id"),
         Field("week", "u8", _ROW, "week", "clock"),
         Field("replica", "u8", _ROW, "", "of the luck"),
@@ -324,6 +329,35 @@ def draw_categories(work, n, key):  # type: ignore[no-untyped-def]
             work.basket_replica[k],
         )  # fmt: skip
         work.basket_main[k] = uniform(words[0])
+
+
+@kernel
+def is_due(customer, week, every):  # type: ignore[no-untyped-def]
+    """Does this week bring what comes every so many weeks, 0 = never? Customers take turns by id.
+
+    Branch-free, with a division of whole numbers in floating point, which vectorises.
+    """
+    count = np.float64(np.int64(week) + np.int64(np.uint64(customer) & _TURNS))
+    every = np.float64(every)
+    return (every > 0.0) & (math.floor(count / every) * every == count)
+
+
+@block_kernel
+def list_few(work, n, rules):  # type: ignore[no-untyped-def]
+    """List rows to which something may happen that happens to few; returns how many."""
+    fee, survey = rules.behaviour.period_weeks, rules.behaviour.every_weeks
+    enrols = (rules.programme.active != 0) & (rules.behaviour.enrol_probability > 0.0)
+    for i in range(n):
+        bought = work.purchases[i] > 0
+        due = is_due(work.customer[i], work.week[i], fee)
+        due |= is_due(work.customer[i], work.week[i], survey)
+        due |= (work.purchases[i] > work.listed[i]) | (bought & enrols & (work.member[i] == 0))
+        work.unsettled[i] = due | (work.fraction[i] < 1.0) | (work.prospect[i] != 0)
+    few = 0
+    for i in range(n):
+        work.few_row[few] = i
+        few += work.unsettled[i]
+    return few
 
 
 @block_kernel

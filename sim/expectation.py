@@ -10,8 +10,8 @@ week brings is added as its mean given the state when purchases are about to be 
   corrections (control variates) for the points of the baskets, bonus points and item rewards,
   which take out nearly all of its noise and add no bias whatever the rules.
 
-All of it comes from the rates, hazards and mean baskets that ``agents.behaviour.log_intensities``
-gave this very week. So the expected score is the expected profit, with these exceptions of second
+All of it comes from the rates, hazards and mean baskets that ``sim.block.weigh_up`` gave this very
+week. So the expected score is the expected profit, with these exceptions of second
 order in the hazard: programme costs within the week of leaving are taken in proportion to the
 time lived; points of those who left expire unseen; and messages go on to those who left as they
 would to those who stayed.

@@ -96,9 +96,15 @@ _LIABILITY = _SUMMED.index("liability_change")
 _AMOUNTS, _FLAGS = _SUMMED[:_LIABILITY], _SUMMED[_LIABILITY + 1 :]  # 32 bits, one byte
 
 
+def _offset(name: str) -> int:
+    fields = OUTCOME.fields
+    assert fields is not None
+    return int(fields[name][1])
+
+
 # Where OUTCOME, as 32-bit words, holds the fields that most weeks leave at 0: one byte each.
 _WORDS = OUTCOME.itemsize // 4
-_RARE = tuple(range(OUTCOME.fields["action"][1] // 4, _WORDS))
+_RARE = tuple(range(_offset("action") // 4, _WORDS))
 
 
 @intrinsic
@@ -110,7 +116,7 @@ def _add_amounts(typing: Any, outcome: Any, sums: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         start = builder.bitcast(arguments[0], ir.IntType(8).as_pointer())
-        first = builder.gep(start, [ir.IntType(32)(OUTCOME.fields[_AMOUNTS[0]][1])])
+        first = builder.gep(start, [ir.IntType(32)(_offset(_AMOUNTS[0]))])
         amounts = builder.bitcast(first, ir.IntType(32).as_pointer())
         totals = context.make_array(signature.args[1])(context, builder, arguments[1]).data
         done = 0

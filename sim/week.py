@@ -41,7 +41,9 @@ from sim.block import (
     draw_lognormal,
     draw_week,
     drift_and_beliefs,
+    is_due,
     list_baskets,
+    list_few,
     price_baskets,
     settle_counts,
     settle_draws,
@@ -129,71 +131,42 @@ def buy(traits, state, account, profile, outcome, log, work, i, index, second, g
 
 
 @kernel
-def live(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
-    """Steps 3 to 6 of a living customer; returns the kind of the offer opened now, or -1."""
+def come_and_go(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
+    """Steps 3 to 7 as far as few customers have them: baskets beyond the list, enrolling, leaving,
+    joining, fees, surveys.
+    """
     behaviour = rules.behaviour
     programme = rules.programme
     week = state.week
-    purchases = work.purchases[i]
-    purchase_plainly(
-        traits, state, account, profile, outcome, log, work.listed[i] * work.plain[i],
-        work.latest[i], work.gross[i], work.margin[i], work.points[i], rules,
-    )  # fmt: skip
-    for index in range(work.listed[i], purchases):
-        words = block(key, traits.id, week, BASKET, index, state.replica)
-        draw = basket_draw(traits, behaviour, words, key)
-        buy(
-            traits, state, account, profile, outcome, log, work, i, index,
-            seconds_within(uniform(words[0]), work.fraction[i]),
-            basket(work.spend[i], draw, behaviour.max_basket),
-            category_luck(traits, state, week, index, key), rules,
-        )  # fmt: skip
-    kind = -1
-    if outcome.opened:
-        kind = rules.offers.kind[account.offer - 1]
-    if (
-        purchases > 0
-        and programme.active
-        and account.enrolled == 0
-        and behaviour.enrol_probability > 0.0
-    ):
-        drawn = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
-        if uniform(drawn[0]) < enrolment(traits, state, behaviour):
-            enrol(account, profile, outcome, week, programme)
-    if work.fraction[i] < 1.0:
-        leave(traits, state, account, profile, outcome, log, rules, key)
-    return kind
-
-
-@kernel
-def end_one(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
-    """Steps 3 to 7: purchases, the programme's week, what the week leaves behind."""
-    behaviour = rules.behaviour
-    programme = rules.programme
-    week = state.week
-    customer = state.prospect == 0
-    opened = -1
-    if not customer:
+    if state.prospect:
         approach(traits, state, account, profile, outcome, log, rules, key)
-    elif work.lives[i]:
-        opened = live(traits, state, account, profile, outcome, log, work, i, rules, key)
-    if customer and account.closed == 0:
-        number = np.int64(traits.id & np.uint64(0xFFFF))
-        if behaviour.period_weeks > 0 and (week + number) % behaviour.period_weeks == 0:
-            renew(traits, state, account, profile, outcome, log, rules, key)
-        every = np.int64(behaviour.every_weeks)
-        if every > 0 and state.alive and (week + number) % every == 0:
-            survey(traits, state, profile, outcome, log, rules, key)
-    if programme.active and account.enrolled and account.closed == 0:
-        close_programme_week(
-            account, profile, outcome, log, traits.id,
-            np.int64(week) * SECONDS_PER_WEEK + LAST_SECOND, week, programme,
-            rules.filter, rules.margin_share / BASIS,
-        )  # fmt: skip
+        return
     if work.lives[i]:
-        rewards = outcome.rewards + outcome.redeemed
-        live_through(traits, state, outcome, outcome.action > 0, opened, rewards, behaviour)
-        plugged_memory(state, outcome, behaviour.plugged)
+        for index in range(work.listed[i], work.purchases[i]):
+            words = block(key, traits.id, week, BASKET, index, state.replica)
+            draw = basket_draw(traits, behaviour, words, key)
+            buy(
+                traits, state, account, profile, outcome, log, work, i, index,
+                seconds_within(uniform(words[0]), work.fraction[i]),
+                basket(work.spend[i], draw, behaviour.max_basket),
+                category_luck(traits, state, week, index, key), rules,
+            )  # fmt: skip
+        if (
+            work.purchases[i] > 0
+            and programme.active
+            and account.enrolled == 0
+            and behaviour.enrol_probability > 0.0
+        ):
+            drawn = block(key, traits.id, week, JOIN_DRAW, 0, state.replica)
+            if uniform(drawn[0]) < enrolment(traits, state, behaviour):
+                enrol(account, profile, outcome, week, programme)
+        if work.fraction[i] < 1.0:
+            leave(traits, state, account, profile, outcome, log, rules, key)
+    if account.closed == 0:
+        if is_due(traits.id, week, behaviour.period_weeks):
+            renew(traits, state, account, profile, outcome, log, rules, key)
+        if state.alive and is_due(traits.id, week, behaviour.every_weeks):
+            survey(traits, state, profile, outcome, log, rules, key)
 
 
 @block_kernel
@@ -250,6 +223,7 @@ def expect(traits, state, account, log, top, n, work, rules):  # type: ignore[no
         if i == 0 or work.week[i] != work.week[i - 1]:
             of_year = one.week % WEEKS_PER_YEAR
         work.of_year[i] = of_year
+        work.prospect[i] = one.prospect
         work.lives[i] = (one.alive != 0) & (one.prospect == 0)
         work.offer_row[offers] = i
         offers += held.offer > 0
@@ -386,8 +360,8 @@ def leave_channels(  # type: ignore[no-untyped-def]
 
 
 @block_kernel
-def end(traits, state, account, profile, outcome, log, top, n, work, rules, key):  # type: ignore[no-untyped-def]
-    """Steps 4 to 7 for the block."""
+def book_baskets(traits, state, account, profile, outcome, log, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 3 for plain baskets: what ``buy_baskets`` added up."""
     last_log = log.shape[0] - 1
     last = traits.shape[0] - 1
     for i in range(n):
@@ -395,10 +369,59 @@ def end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
         own = np.uint64(min(np.int64(row), last_log))
         soon = np.uint64(min(top + i + BLOCK, last))
         prefetch(traits[soon])
-        end_one(
-            traits[row], state[row], account[row], profile[row], outcome[i],
-            log[own], work, i, rules, key,
+        purchase_plainly(
+            traits[row], state[row], account[row], profile[row], outcome[i], log[own],
+            work.listed[i] * work.plain[i], work.latest[i], work.gross[i], work.margin[i],
+            work.points[i], rules,
         )  # fmt: skip
+
+
+@block_kernel
+def turn_over(traits, state, account, profile, outcome, log, top, n, work, rules, key):  # type: ignore[no-untyped-def]
+    """``come_and_go`` for those on the list."""
+    last_log = log.shape[0] - 1
+    for k in range(n):
+        i = work.few_row[k]
+        row = np.uint64(top + i)
+        own = np.uint64(min(np.int64(row), last_log))
+        come_and_go(
+            traits[row], state[row], account[row], profile[row], outcome[i], log[own], work, i,
+            rules, key,
+        )  # fmt: skip
+
+
+@block_kernel
+def close_programme(traits, state, account, profile, outcome, log, top, n, rules):  # type: ignore[no-untyped-def]
+    """Step 6: the week of members of a programme that runs."""
+    last_log = log.shape[0] - 1
+    for i in range(n):
+        row = np.uint64(top + i)
+        own = np.uint64(min(np.int64(row), last_log))
+        if account[row].enrolled and account[row].closed == 0:
+            week = state[row].week
+            close_programme_week(
+                account[row], profile[row], outcome[i], log[own], traits[row].id,
+                np.int64(week) * SECONDS_PER_WEEK + LAST_SECOND, week, rules.programme,
+                rules.filter, rules.margin_share / BASIS,
+            )  # fmt: skip
+
+
+@block_kernel
+def leave_behind(traits, state, account, outcome, top, n, work, rules):  # type: ignore[no-untyped-def]
+    """Step 7 for those who lived: what the week leaves behind."""
+    behaviour = rules.behaviour
+    for i in range(n):
+        if work.lives[i]:
+            row = np.uint64(top + i)
+            week = outcome[i]
+            opened = -1
+            if week.opened:
+                opened = rules.offers.kind[account[row].offer - 1]
+            live_through(
+                traits[row], state[row], week, week.action > 0, opened,
+                week.rewards + week.redeemed, behaviour,
+            )  # fmt: skip
+            plugged_memory(state[row], week, behaviour.plugged)
 
 
 @block_kernel
@@ -511,7 +534,13 @@ def step_block(  # type: ignore[no-untyped-def]
         leave_channels(
             traits, state, account, profile, outcome, log, actions, top, contacts, work, rules
         )
-    end(traits, state, account, profile, outcome, log, top, n, work, rules, key)
+    book_baskets(traits, state, account, profile, outcome, log, top, n, work, rules)
+    few = list_few(work, n, rules)
+    if few > 0:
+        turn_over(traits, state, account, profile, outcome, log, top, few, work, rules, key)
+    if rules.programme.active:
+        close_programme(traits, state, account, profile, outcome, log, top, n, rules)
+    leave_behind(traits, state, account, outcome, top, n, work, rules)
     if scores is not None:
         book(account, profile, outcome, top, n, work, rules, scores)
     if offers > 0:

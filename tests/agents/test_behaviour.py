@@ -261,7 +261,10 @@ def test_baskets_average_to_the_mean_spend_and_keep_their_luck_when_it_moves(fam
     record = behaviour_record(ResponseParameters(), Dynamics(spend_family=family))[0]
     amounts = np.array(
         [
-            [basket(m, basket_draw(who.traits, record, w, KEY), record) for m in (mean, 2 * mean)]
+            [
+                basket(m, basket_draw(who.traits, record, w, KEY), record["max_basket"])
+                for m in (mean, 2 * mean)
+            ]
             for w in (block(KEY, np.uint64(c), 0, 5, 0, 0) for c in range(N // 2))
         ]
     )
@@ -276,14 +279,14 @@ def test_a_basket_is_rounded_half_up_and_at_least_one_cent(mean: float, cents: i
     record = behaviour_record(ResponseParameters(), Dynamics(spend_family="lognormal"))[0]
     draw = basket_draw(who.traits, record, block(KEY, np.uint64(1), 0, 5, 0, 0), KEY)
     assert draw == 1.0
-    assert basket(mean, draw, record) == cents
+    assert basket(mean, draw, record["max_basket"]) == cents
 
 
 def test_a_basket_is_capped() -> None:
     record = behaviour_record(ResponseParameters(), Dynamics(max_basket=500.0))[0]
-    assert basket(1e12, 1.0, record) == 500
-    assert basket(1e-12, 1.0, record) == 1
-    assert basket(0.0, 1.0, record) == 0
+    assert basket(1e12, 1.0, record["max_basket"]) == 500
+    assert basket(1e-12, 1.0, record["max_basket"]) == 1
+    assert basket(0.0, 1.0, record["max_basket"]) == 0
 
 
 def test_memories_fade_with_their_time_constants() -> None:

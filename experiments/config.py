@@ -117,9 +117,14 @@ def compose_simulate(overrides: Sequence[str] = ()) -> SimulateConfig:
     Raises
     ------
     InputError
-        Unknown option or key, wrong type, value out of range: one line.
+        Unknown option or key, wrong type, value out of range, ``arms`` without an experiment: one
+        line.
     """
     config: SimulateConfig = _composed("simulate", overrides)
+    if "experiment" not in (config.policy, config.against):
+        for override in overrides:
+            if override.startswith("arms="):
+                raise InputError(f"{override}: only an experiment has arms; add policy=experiment")
     return config
 
 

@@ -9,28 +9,34 @@ from policies.bandits.experiment import ContinuousExperiment
 from policies.bandits.off_policy import doubly_robust, target_of
 
 
-def experiment_facts(governed: GovernedPolicy | None, confidence: float) -> dict[str, Any] | None:
-    """Facts as summary.json holds them; None where the policy is no experiment.
+def experiment_facts(
+    own: GovernedPolicy | None, rival: GovernedPolicy | None, confidence: float
+) -> dict[str, Any] | None:
+    """Facts as summary.json holds them; None where neither side's policy is an experiment.
 
     Returns
     -------
     dict
-        ``window``: weeks of profit that count for a decision. ``arms``: of each its share of the
-        traffic in the end, its ``gain`` over no offers by which traffic moves, with interval, and
-        ``off_policy``, the doubly robust estimate of the same from the kept decisions; money in
-        currency units per decision and window. ``weeks`` and ``traffic``: share of each arm by
+        ``side``: ``run`` or, where the run itself has none, ``against``. ``window``: weeks of
+        profit that count for a decision. ``arms``: of each its share of the traffic in the end,
+        its ``gain`` over no offers by which traffic moves, with interval, and ``off_policy``, the
+        doubly robust estimate of the same from the kept decisions; money in currency units per
+        decision and window. ``weeks`` and ``traffic``: share of each arm by
         week. ``lift``: profit per customer-week of all others above the control group's; None
         where a side has fewer than two customers. ``decisions``: how many were kept, outside the
         control group; ``overridden``: share of those that a hard limit refused.
     """
-    if governed is None or not isinstance(governed.policy, ContinuousExperiment):
+    side, policy = "run", own and own.policy
+    if not isinstance(policy, ContinuousExperiment):
+        side, policy = "against", rival and rival.policy
+    if not isinstance(policy, ContinuousExperiment):
         return None
-    policy = governed.policy
     try:
         lift = policy.lift(confidence)._asdict()
     except ValueError:
         lift = None
     facts: dict[str, Any] = {
+        "side": side,
         "window": policy.parameters.window,
         "explore_share": policy.parameters.explore_share,
         "control_share": policy.parameters.control_share,

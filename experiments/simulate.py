@@ -153,8 +153,7 @@ def simulate_config(
         "effects": _effects(result),
         "uncertainty": None,
         "audit": _audit(config, own),
-        "experiment": experiment_facts(own.governed, CONFIDENCE)
-        or experiment_facts(rival.governed if rival else None, CONFIDENCE),
+        "experiment": experiment_facts(own.governed, rival and rival.governed, CONFIDENCE),
     }
     if config.draws and other is not None:
         summary["uncertainty"] = uncertainty(config, other, posterior, CONFIDENCE, progress, kept)

@@ -54,11 +54,12 @@ def console(summary: Summary) -> list[str]:
 
 
 def _lift(facts: Mapping[str, Any], summary: Summary) -> str:
+    where = "The experiment is the side compared with. " if facts.get("side") == "against" else ""
     lift = part(facts, "lift")
     if not lift:
-        return "The experiment's control group is too small to compare with."
+        return f"{where}Its control group is too small to compare with."
     low, high = (decimal(lift.get(end), 3, sign=True) for end in ("low", "high"))
-    return (
+    return where + (
         f"Everybody in the experiment brought {decimal(lift.get('mean'), 3, sign=True)} profit per "
         f"customer and week more than its control group "
         f"({percent(summary.get('confidence'))} interval {low} to {high})."

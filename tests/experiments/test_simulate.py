@@ -544,6 +544,7 @@ def tried():
 
 def test_an_experiment_tells_traffic_lift_and_what_each_arm_is_worth(tried):
     facts = tried.summary["experiment"]
+    assert facts["side"] == "run"
     arms = [arm["arm"] for arm in facts["arms"]]
     assert arms == ["control_group", "blanket", "random"]
     assert facts["weeks"] == list(range(4, 14))
@@ -565,6 +566,17 @@ def test_the_page_and_the_console_show_the_arms(tried):
         assert "Blanket" in shown
         assert "control group" in shown
     assert "The experiment" in page
+
+
+def test_an_experiment_that_is_compared_with_is_said_to_be_that():
+    run = simulate("against=experiment", "arms=[blanket]", "customers=60", "weeks=2")
+    assert run.summary["experiment"]["side"] == "against"
+    assert "The experiment is the side compared with." in summary_text(run.summary)
+
+
+def test_arms_without_an_experiment_are_refused():
+    with pytest.raises(InputError, match="only an experiment has arms; add policy=experiment"):
+        compose_simulate(["policy=blanket", "arms=[blanket]"])
 
 
 def test_a_run_without_an_experiment_says_nothing_of_one():

@@ -2,8 +2,7 @@
 
 import math
 from copy import deepcopy
-from dataclasses import asdict, astuple, replace
-from itertools import product
+from dataclasses import asdict, astuple
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 
 from agents.records import Customers
-from agents.rng import Purpose, derive_seed, draw_uniforms
+from agents.rng import derive_seed
 from envs.decision import NoOffers, Policy
-from envs.task import OfferTask, starts
+from envs.task import OfferTask
 from policies.network import TorchPolicy, one_torch_thread
 from policies.rollout.clairvoyant import LatentScaling, Seeing
 from policies.rollout.comparison import HeldOut, Outcome
@@ -25,16 +24,12 @@ from policies.rollout.ensemble import (
     explained,
     fit,
 )
-from policies.rollout.parameters import REPLICA_STRIDE, Guard, RolloutParameters
-from policies.rollout.states import States, branch, following, sample_states
+from policies.rollout.gathering import Gatherer, Iterate, pooled, split
+from policies.rollout.parameters import Guard, RolloutParameters
 from policies.training_run import TrainingRun
 
 NAME = "rollout"
-# Decisions of a world between two looks at the clock, alone and where a policy follows, whose
-# networks are slow on few rows.
-_CHUNK, _FOLLOWED_CHUNK = 64, 1024
 _GATHERING, _FITTING = 0.55, 0.3  # shares of a round's time; what is left is for comparing
-_SPLIT_DRAW = 3  # index of the draw; exploring has 2
 
 
 class RolloutPolicy(TorchPolicy):
@@ -68,14 +63,12 @@ class _Learner:
         self.scaling = LatentScaling(_together(task.pools)) if latent else None
         self.parameters = parameters
         self.seed = seed
-        weeks = min(parameters.weeks, -(-2 * task.horizon // 3))  # little is left after that
-        self.branching = replace(parameters, weeks=weeks)
-        self.plan = derive_seed(seed, "plan")
-        split = [_split(pool, parameters.held_out, self.plan) for pool in task.pools]
-        self.pools = [learned_from for learned_from, _ in split]
+        plan = derive_seed(seed, "plan")
+        parted = [split(pool, parameters.held_out, plan) for pool in task.pools]
+        self.gatherer = Gatherer(task, [inner for inner, _ in parted], parameters, seed, latent)
         weeks = min(task.horizon, parameters.compared_weeks)
         self.held_out = HeldOut(
-            task, [out for _, out in split], weeks, parameters.onward_weeks, self.plan
+            task, [out for _, out in parted], weeks, parameters.onward_weeks, plan
         )
         self.iteration = 0
         self.best: ValueEnsemble | None = None
@@ -104,52 +97,6 @@ class _Learner:
         """Values as a policy that a market may be governed by."""
         return Seeing(RolloutPolicy(values)) if self.latent else RolloutPolicy(values)
 
-    def gather(self, until: float, run: TrainingRun) -> Data:
-        """Branches of this round, from all worlds in turn, until the run's clock says so.
-
-        Once every state was branched, further passes branch it again on other luck, up to
-        ``parameters.passes``; gains and costs are means over passes.
-        """
-        task, parameters = self.task, self.parameters
-        each = -(-parameters.states // len(task.worlds))
-        sampled = [self._sampled(at, each) for at in range(len(task.worlds))]
-        follows = [
-            following(LowerGain(self.best), world, task.constraints, self.price)
-            if self.follows and self.best is not None
-            else None
-            for world in task.worlds
-        ]
-        rows = _FOLLOWED_CHUNK if self.follows else _CHUNK
-        longest = max(states.customers.n for states in sampled)
-        parts: dict[tuple[int, int], Data] = {}
-        for turn, first, at in product(
-            range(parameters.passes), range(0, longest, rows), range(len(task.worlds))
-        ):
-            if run.elapsed >= until and (turn, first) != (0, 0):
-                break
-            chunk = sampled[at].rows(slice(first, first + rows))
-            if not chunk.customers.n:
-                continue
-            luck = self._luck(at) + turn * parameters.replicas
-            data = branch(task.worlds[at], chunk, self.branching, self.plan, luck, follows[at])
-            known = parts.get((first, at))
-            parts[first, at] = data if known is None else known.averaged(data, turn)
-        if not parts:
-            raise ValueError("no customer of any world may be offered anything: nothing to learn")
-        return Data(*(np.concatenate(part) for part in zip(*parts.values(), strict=True)))
-
-    def _sampled(self, at: int, n: int) -> States:
-        """About ``n`` decisions in a world under the policy so far."""
-        task = self.task
-        return sample_states(
-            task.worlds[at], self.pools[at], self.policy(), task.constraints, task.horizon, n,
-            derive_seed(self.seed, "train"), self._luck(at), self.parameters.exploring, self.latent,
-        )  # fmt: skip
-
-    def _luck(self, world: int) -> int:
-        """First replica of the luck of this round in a world."""
-        return (1 + self.iteration * len(self.task.worlds) + world) * REPLICA_STRIDE
-
     def rounds(self, seconds: float) -> int:
         """Rounds in so many seconds."""
         most = self.parameters.iterations
@@ -167,9 +114,11 @@ class _Learner:
         rounds = self.rounds(run.seconds)
         left = max(rounds - self.iteration, 1)
         begun, length = run.elapsed, (run.seconds - run.elapsed) / left
-        data = self.gather(begun + _GATHERING * length, run)
+        followed = self.best if self.follows else None
+        iterate = Iterate(self.iteration, self.policy(), followed, self.price)
+        data = self.gatherer.gather(iterate, begun + _GATHERING * length, run)
         self.found[self.follows].append(data)
-        data = Data(*(np.concatenate(part) for part in zip(*self.found[self.follows], strict=True)))
+        data = pooled(self.found[self.follows])
         figures = self.compare(
             self.fitted(data, begun + (_GATHERING + _FITTING) * length, run), rounds
         )
@@ -348,18 +297,3 @@ def _learn(
 
 def _together(pools: tuple[Customers, ...]) -> Customers:
     return Customers(*(np.concatenate(part) for part in zip(*pools, strict=True)))
-
-
-def _split(pool: Customers, held_out: float, key: np.uint64) -> tuple[Customers, Customers]:
-    """Those to learn from, and those to compare iterates on; at least one each.
-
-    By customer, not by row: who is held out in one world is held out in all.
-    """
-    rows = starts(pool)
-    if rows.size < 2:
-        raise ValueError(f"{rows.size} customers to start from: rollout needs two in each world")
-    place = draw_uniforms(key, pool.traits["id"][rows], Purpose.POLICY, _SPLIT_DRAW)
-    out = place < held_out
-    if out.all() or not out.any():
-        out = place == place.min()
-    return pool.take(rows[~out]), pool.take(rows[out])

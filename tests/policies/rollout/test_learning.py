@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from envs.constraints.parameters import ConstraintParameters
-from envs.decision import DecisionContext, GovernedPolicy
+from envs.decision import DecisionContext, GovernedPolicy, NoOffers
 from envs.features import observe
 from envs.task import OfferTask
 from policies.rollout.clairvoyant import govern
+from policies.rollout.gathering import Iterate
 from policies.rollout.learning import _Learner, learn_clairvoyant_rollout, learn_rollout
 from policies.rollout.parameters import Guard, RolloutParameters
 from policies.training_run import TrainingRun
@@ -145,7 +146,8 @@ def test_a_round_takes_its_time_and_something_of_every_world(clear_world, dull_w
     assert learner.rounds(40.0) == 2
     assert learner.rounds(5.0) == 1
     assert learner.rounds(math.inf) == 1000
-    found = learner.gather(0.0, run)  # over before it began
+    nobody = Iterate(0, NoOffers(), None, 0.0)
+    found = learner.gatherer.gather(nobody, 0.0, run)  # over before it began
     for pool in pools:
         assert np.isin(found.customer, pool.traits["id"].astype(np.int64)).any()
     run = TrainingRun(seconds=40.0, clock=lambda: 0.5 * next(ticks))

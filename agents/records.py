@@ -13,6 +13,7 @@ from agents.compiled import PLUG_IN_GROUP
 
 CHANNELS = ("email", "sms", "push")
 KINDS = ("discount", "points", "free_item", "recognition")
+DISCOUNT, POINTS_OFFER, FREE_ITEM, RECOGNITION = range(len(KINDS))
 N_CHANNELS = len(CHANNELS)
 N_KINDS = len(KINDS)
 N_CATEGORIES = 4

@@ -10,17 +10,9 @@ import math
 
 import numpy as np
 
-from agents.behaviour import (
-    Stirred,
-    basket,
-    basket_draw,
-    drifted,
-    loaded_effects,
-    log_rate_and_hazard,
-    realise,
-    seconds_within,
-)
+from agents.behaviour import basket, basket_draw, drifted, realise, seconds_within
 from agents.compiled import block_kernel, kernel
+from agents.effects import Stirred, loaded_effects, log_rate_and_hazard
 from agents.elementary import exp
 from agents.profile import loaded_prior, week_beliefs
 from agents.records import Field, record_dtype
@@ -56,7 +48,8 @@ WORK = record_dtype(
     (
         Field("lives", "i8", _ROW, "flag", "a customer who is there when the week begins"),
         Field("prospect", "i8", _ROW, "flag", "not a customer yet"),
-        Field("few_row", "i8", _ROW, "", "row to which one of the rarer things may happen"),
+        Field("eventful", "i8", _ROW, "flag", "one of the things may happen that happen to few"),
+        Field("eventful_row", "i8", _ROW, "", "row of an eventful week"),
         Field("customer", "u8", _ROW, "", "id"),
         Field("week", "u8", _ROW, "week", "clock"),
         Field("replica", "u8", _ROW, "", "of the luck"),
@@ -117,7 +110,7 @@ WORK = record_dtype(
         Field("normal", "f8", _BASKET, "", "standard normal of the draw"),
         Field("uniform", "f8", _BASKET, "", "decides whether a gamma draw is accepted"),
         Field("draw", "f8", _BASKET, "", "basket over its mean"),
-        Field("drawn", "i8", _BASKET, "flag", "the draw holds"),
+        Field("drawn", "i8", _BASKET, "flag", "the gamma draw holds"),
     )
 )
 
@@ -295,7 +288,6 @@ def draw_lognormal(work, n):  # type: ignore[no-untyped-def]
     """Unit-mean lognormal draws."""
     for k in range(n):
         work.draw[k] = unit_lognormal(work.basket_shape[k], work.normal[k])
-        work.drawn[k] = 1
 
 
 @block_kernel
@@ -343,21 +335,22 @@ def is_due(customer, week, every):  # type: ignore[no-untyped-def]
 
 
 @block_kernel
-def list_few(work, n, rules):  # type: ignore[no-untyped-def]
+def list_eventful(work, n, rules):  # type: ignore[no-untyped-def]
     """List rows to which something may happen that happens to few; returns how many."""
     fee, survey = rules.behaviour.period_weeks, rules.behaviour.every_weeks
     enrols = (rules.programme.active != 0) & (rules.behaviour.enrol_probability > 0.0)
     for i in range(n):
-        bought = work.purchases[i] > 0
         due = is_due(work.customer[i], work.week[i], fee)
         due |= is_due(work.customer[i], work.week[i], survey)
-        due |= (work.purchases[i] > work.listed[i]) | (bought & enrols & (work.member[i] == 0))
-        work.unsettled[i] = due | (work.fraction[i] < 1.0) | (work.prospect[i] != 0)
-    few = 0
+        joins = (work.purchases[i] > 0) & enrols & (work.member[i] == 0)
+        unlisted = work.purchases[i] > work.listed[i]
+        leaves = work.fraction[i] < 1.0
+        work.eventful[i] = due | joins | unlisted | leaves | (work.prospect[i] != 0)
+    eventful = 0
     for i in range(n):
-        work.few_row[few] = i
-        few += work.unsettled[i]
-    return few
+        work.eventful_row[eventful] = i
+        eventful += work.eventful[i]
+    return eventful
 
 
 @block_kernel

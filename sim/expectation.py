@@ -20,11 +20,17 @@ would to those who stayed.
 import numpy as np
 
 from agents.baskets import mean_basket_below, mean_of_first
-from agents.behaviour import DISCOUNT, FREE_ITEM, cancelling
-from agents.behaviour import POINTS as POINTS_KIND
+from agents.behaviour import cancelling
 from agents.compiled import block_kernel, kernel
 from agents.elementary import exp
-from agents.records import PENDING_SLOTS, Field, record_dtype
+from agents.records import (
+    DISCOUNT,
+    FREE_ITEM,
+    PENDING_SLOTS,
+    POINTS_OFFER,
+    Field,
+    record_dtype,
+)
 from sim.kept import multiplier_for, price_for
 from sim.ledger import BASIS, MICRO
 from sim.points import dearest_reward, points_for, reward_ready
@@ -92,7 +98,7 @@ def mean_use_cost(traits, account, at, mean, rules):  # type: ignore[no-untyped-
             return 0.0
         cap = min(rules.offers.cap[at] / depth, rules.behaviour.max_basket)
         return depth * mean_basket_below(traits, mean, cap, rules.behaviour)
-    if kind == POINTS_KIND:
+    if kind == POINTS_OFFER:
         return 1.0 * rules.offers.cap[at] if account.enrolled else 0.0
     if kind == FREE_ITEM:
         return 1.0 * rules.offers.item_cost[at]
@@ -135,7 +141,7 @@ def foresee_one(traits, state, account, profile, work, i, rules, truth, score): 
         )
         score.settled += score.survival * cost
         score.uses = mean_of_first(rate, left)
-        if rules.offers.kind[at] == POINTS_KIND:
+        if rules.offers.kind[at] == POINTS_OFFER:
             if account.enrolled:
                 worth = rules.offers.points[at] * rules.programme.liability_per_point
                 score.use_owes = worth / MICRO

@@ -71,10 +71,11 @@ def spendable(account, profile):  # type: ignore[no-untyped-def]
 
 @kernel
 def reward_ready(account, profile, programme):  # type: ignore[no-untyped-def]
-    """Can the customer redeem: is the cheapest reward affordable and no order open?"""
+    """Can the member redeem: is the cheapest reward affordable and no order open?"""
     # No short circuits: the parts are cheap, and together they are easier to predict.
     return (
         (programme.active != 0)
+        & (account.enrolled != 0)
         & (programme.n_rewards > 0)
         & (account.ordered == 0)
         & (profile.points >= lowest_price(account, programme))

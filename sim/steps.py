@@ -6,8 +6,6 @@
 import numpy as np
 
 from agents.behaviour import (
-    DISCOUNT,
-    FREE_ITEM,
     Stimulus,
     answers,
     attention,
@@ -19,7 +17,6 @@ from agents.behaviour import (
     joining,
     main_category,
 )
-from agents.behaviour import POINTS as POINTS_KIND
 from agents.compiled import kernel
 from agents.elementary import exp
 from agents.profile import (
@@ -36,7 +33,7 @@ from agents.profile import (
     fold_purchases,
     post,
 )
-from agents.records import SECONDS_PER_WEEK
+from agents.records import DISCOUNT, FREE_ITEM, POINTS_OFFER, SECONDS_PER_WEEK
 from agents.rng import BASKET, CATEGORY, EXIT, block, uniform
 from agents.rng import JOIN as JOIN_DRAW
 from agents.rng import SURVEY as SURVEY_DRAW
@@ -100,7 +97,7 @@ def redeem_offer(traits, state, account, profile, outcome, log, time, gross, rul
         discount = min(cap, share_of(part, rules.offers.depth[at]))
         outcome.discount += discount
         cost = discount
-    elif kind == POINTS_KIND:
+    elif kind == POINTS_OFFER:
         if account.enrolled:
             cost = cap
             grant(account, profile, outcome, rules.programme, state.week, rules.offers.points[at])

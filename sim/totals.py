@@ -105,6 +105,13 @@ def _offset(name: str) -> int:
 # Where OUTCOME, as 32-bit words, holds the fields that most weeks leave at 0: one byte each.
 _WORDS = OUTCOME.itemsize // 4
 _RARE = tuple(range(_offset("action") // 4, _WORDS))
+# ``_add_amounts`` and ``add_week`` rely on where the fields are.
+_NARROW = [name for name in OUTCOME.names or () if OUTCOME[name].itemsize == 1]
+assert {OUTCOME[name] for name in _AMOUNTS} == {np.dtype("i4")}
+assert [_offset(name) for name in (*_AMOUNTS, _NARROW[0])] == [
+    _offset(_AMOUNTS[0]) + 4 * at for at in range(len(_AMOUNTS) + 1)
+]
+assert len(_NARROW) == 4 * len(_RARE)
 
 
 @intrinsic
@@ -120,16 +127,16 @@ def _add_amounts(typing: Any, outcome: Any, sums: Any) -> Any:
         amounts = builder.bitcast(first, ir.IntType(32).as_pointer())
         totals = context.make_array(signature.args[1])(context, builder, arguments[1]).data
         done = 0
-        for lanes in (8, 4, 2, 1):
-            if len(_AMOUNTS) & lanes:
-                narrow = ir.VectorType(ir.IntType(32), lanes)
-                wide = ir.VectorType(ir.IntType(64), lanes)
-                at = ir.IntType(32)(done)
-                here = builder.bitcast(builder.gep(amounts, [at]), narrow.as_pointer())
-                place = builder.bitcast(builder.gep(totals, [at]), wide.as_pointer())
-                added = builder.sext(builder.load(here, align=4), wide)
-                builder.store(builder.add(builder.load(place, align=8), added), place, align=8)
-                done += lanes
+        while done < len(_AMOUNTS):
+            lanes = next(k for k in (8, 4, 2, 1) if k <= len(_AMOUNTS) - done)
+            narrow = ir.VectorType(ir.IntType(32), lanes)
+            wide = ir.VectorType(ir.IntType(64), lanes)
+            at = ir.IntType(32)(done)
+            here = builder.bitcast(builder.gep(amounts, [at]), narrow.as_pointer())
+            place = builder.bitcast(builder.gep(totals, [at]), wide.as_pointer())
+            added = builder.sext(builder.load(here, align=4), wide)
+            builder.store(builder.add(builder.load(place, align=8), added), place, align=8)
+            done += lanes
         return context.get_dummy_value()
 
     return types.void(outcome, sums), generate

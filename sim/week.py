@@ -9,28 +9,23 @@ customer by the scalar rules of ``sim.steps``, ``sim.points`` and ``sim.tiers``.
 import numpy as np
 
 from agents.behaviour import (
-    DISCOUNT,
-    Stimulus,
     basket,
     basket_draw,
     begin_week,
-    closeness,
     enrolment,
     live_through,
     main_category,
-    offer_effect,
     opt_out,
     seconds_within,
 )
 from agents.compiled import block_kernel, kernel, prefetch
-from agents.mechanisms import PLUGGED, plugged_effect, plugged_memory
+from agents.mechanisms import PLUGGED, plugged_memory
 from agents.profile import close_profile, count_category, share_before
 from agents.records import SECONDS_PER_WEEK
 from agents.rng import BASKET, block, uniform
 from agents.rng import JOIN as JOIN_DRAW
 from sim.block import (
     BLOCK,
-    NEVER,
     address,
     boost_gamma,
     count_purchases,
@@ -43,17 +38,15 @@ from sim.block import (
     drift_and_beliefs,
     is_due,
     list_baskets,
-    list_few,
+    list_eventful,
     price_baskets,
     settle_counts,
     settle_draws,
     weigh_up,
 )
 from sim.expectation import address_contacts, book, foresee, spare, turn_contacts
-from sim.kept import multiplier_for
 from sim.ledger import BASIS, share_of
-from sim.points import close_programme_week, goal_progress, grant, points_for, reward_ready
-from sim.scenario import WEEKS_PER_YEAR
+from sim.points import close_programme_week, grant, points_for, reward_ready
 from sim.steps import (
     LAST_SECOND,
     approach,
@@ -69,6 +62,13 @@ from sim.steps import (
     purchase_plainly,
     renew,
     survey,
+)
+from sim.stimuli import (
+    expect,
+    expect_members,
+    expect_offers,
+    expect_plugged,
+    redeems_points,
 )
 
 ANY_PLUGGED = len(PLUGGED) > 0
@@ -87,39 +87,6 @@ def awake(state, account, profile, outcome, rules):  # type: ignore[no-untyped-d
 
 
 @kernel
-def stimulus_of(account, profile, of_year, rules):  # type: ignore[no-untyped-def]
-    """What acts on a customer this week, contacts apart."""
-    programme = rules.programme
-    kind = -1
-    strength = 0.0
-    category = -1
-    if account.offer_opened:
-        kind = rules.offers.kind[account.offer - 1]
-        strength = rules.offers.strength[account.offer - 1]
-        category = rules.offers.category[account.offer - 1]
-    return Stimulus(
-        rules.calendar.log_rate[of_year],
-        rules.calendar.spend[of_year],
-        rules.calendar.competitor[of_year] + rules.competitor,
-        kind,
-        strength,
-        category,
-        account.tier,
-        1 if programme.active and account.enrolled else 0,
-        goal_progress(account, profile, programme),
-        1 if reward_ready(account, profile, programme) else 0,
-        -1,
-        -1,
-    )
-
-
-@kernel
-def redeems_points(ready, word, rules):  # type: ignore[no-untyped-def]
-    """Does the first basket of this week redeem points, where a reward can be had?"""
-    return ready & (uniform(word) < rules.behaviour.points_use_probability)
-
-
-@kernel
 def buy(traits, state, account, profile, outcome, log, work, i, index, second, gross, u, rules):  # type: ignore[no-untyped-def]
     """Step 3: one purchase; the first of a week may redeem points."""
     ready = reward_ready(account, profile, rules.programme)
@@ -131,7 +98,7 @@ def buy(traits, state, account, profile, outcome, log, work, i, index, second, g
 
 
 @kernel
-def come_and_go(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
+def eventful_week(traits, state, account, profile, outcome, log, work, i, rules, key):  # type: ignore[no-untyped-def]
     """Steps 3 to 7 as far as few customers have them: baskets beyond the list, enrolling, leaving,
     joining, fees, surveys.
     """
@@ -209,117 +176,10 @@ def contact(  # type: ignore[no-untyped-def]
 
 
 @block_kernel
-def expect(traits, state, account, log, top, n, work, rules):  # type: ignore[no-untyped-def]
-    """Step 2: what stirs the customers, programme and offers apart; returns how many hold an open
-    offer, listed in ``offer_row``.
-    """
-    last_log = log.shape[0] - 1
-    offers = 0
-    of_year = 0
-    for i in range(n):
-        row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
-        trait, one, held = traits[row], state[row], account[row]
-        if i == 0 or work.week[i] != work.week[i - 1]:
-            of_year = one.week % WEEKS_PER_YEAR
-        work.of_year[i] = of_year
-        work.prospect[i] = one.prospect
-        work.lives[i] = (one.alive != 0) & (one.prospect == 0)
-        work.offer_row[offers] = i
-        offers += held.offer > 0
-        work.plain[i] = (log[own].room == 0) & (
-            (one.intends_redemption == 0) | (held.offer_uses_left == 0)
-        )
-        work.spend[i] = trait.spend_mean * rules.calendar.spend[of_year]
-        work.own[i] = trait.log_rate + one.drift
-        work.season[i] = rules.calendar.log_rate[of_year]
-        work.competitor[i] = rules.calendar.competitor[of_year] + rules.competitor
-        work.contacted[i] = one.contact_weeks > 0
-        work.tier[i] = held.tier
-        work.goal_gradient[i] = trait.goal_gradient
-        work.price_sensitivity[i] = trait.price_sensitivity
-        work.fatigue_sensitivity[i] = trait.fatigue_sensitivity
-        work.fatigue[i] = one.fatigue
-        work.momentum[i] = one.momentum
-        work.recent_reward[i] = one.recent_reward
-        work.pull_forward[i] = one.pull_forward
-        work.deals[i] = one.deals
-        work.no_deals[i] = one.no_deals
-        work.satisfaction[i] = one.satisfaction
-        work.tier_change[i] = one.tier_change
-        work.buzz[i] = one.buzz
-        work.defections[i] = one.defections
-    for i in range(n):
-        work.waits[i] = 1
-        work.offer[i] = 0.0
-        work.member[i] = 0
-        work.reward_ready[i] = 0
-        work.closeness[i] = 0.0
-        work.more_rate[i] = 0.0
-        work.more_hazard[i] = 0.0
-        work.multiplier[i] = 0
-        work.gross[i] = 0
-        work.margin[i] = 0
-        work.points[i] = 0
-        work.latest[i] = NEVER
-        work.listed[i] = 0
-    return offers
-
-
-@block_kernel
-def expect_members(account, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
-    """Step 2 for members of a programme that runs."""
-    programme = rules.programme
-    for i in range(n):
-        row = np.uint64(top + i)
-        own = account[row]
-        if own.enrolled:
-            ready = reward_ready(own, profile[row], programme)
-            work.member[i] = 1
-            work.reward_ready[i] = ready
-            work.plain[i] &= not redeems_points(ready, work.redeem_word[i], rules)
-            work.closeness[i] = closeness(
-                goal_progress(own, profile[row], programme), rules.behaviour
-            )
-            work.multiplier[i] = multiplier_for(own, programme)
-
-
-@block_kernel
-def expect_offers(traits, account, top, n, work, rules):  # type: ignore[no-untyped-def]
-    """Step 2 for holders of an open offer."""
-    for k in range(n):
-        i = work.offer_row[k]
-        row = np.uint64(top + i)
-        at = account[row].offer - 1
-        if account[row].offer_opened:
-            kind = rules.offers.kind[at]
-            pull, factor = offer_effect(
-                traits[row], kind, rules.offers.strength[at], rules.offers.category[at],
-                rules.behaviour,
-            )  # fmt: skip
-            work.offer[i] = pull
-            work.spend[i] *= factor
-            work.waits[i] = kind != DISCOUNT
-
-
-@block_kernel
-def expect_plugged(traits, state, account, profile, top, n, work, rules):  # type: ignore[no-untyped-def]
-    """Step 2, the effects of plug-ins."""
-    for i in range(n):
-        row = np.uint64(top + i)
-        stimulus = stimulus_of(account[row], profile[row], work.of_year[i], rules)
-        more_rate, more_hazard = plugged_effect(
-            traits[row], state[row], stimulus, rules.behaviour.plugged
-        )
-        work.more_rate[i] = more_rate
-        work.more_hazard[i] = more_hazard
-
-
-@block_kernel
 def buy_baskets(  # type: ignore[no-untyped-def]
     traits, state, account, profile, outcome, log, top, n, work, rules
 ):
-    """Step 3 for the baskets on the list; plain ones are only added up, ``live`` books them."""
+    """Step 3 for the baskets on the list; plain ones are added up for ``book_baskets``."""
     last_log = log.shape[0] - 1
     for k in range(n):
         i = work.basket_row[k]
@@ -377,14 +237,14 @@ def book_baskets(traits, state, account, profile, outcome, log, top, n, work, ru
 
 
 @block_kernel
-def turn_over(traits, state, account, profile, outcome, log, top, n, work, rules, key):  # type: ignore[no-untyped-def]
-    """``come_and_go`` for those on the list."""
+def live_eventful_weeks(traits, state, account, profile, outcome, log, top, n, work, rules, key):  # type: ignore[no-untyped-def]
+    """``eventful_week`` for the rows on the list."""
     last_log = log.shape[0] - 1
     for k in range(n):
-        i = work.few_row[k]
+        i = work.eventful_row[k]
         row = np.uint64(top + i)
         own = np.uint64(min(np.int64(row), last_log))
-        come_and_go(
+        eventful_week(
             traits[row], state[row], account[row], profile[row], outcome[i], log[own], work, i,
             rules, key,
         )  # fmt: skip
@@ -535,9 +395,11 @@ def step_block(  # type: ignore[no-untyped-def]
             traits, state, account, profile, outcome, log, actions, top, contacts, work, rules
         )
     book_baskets(traits, state, account, profile, outcome, log, top, n, work, rules)
-    few = list_few(work, n, rules)
-    if few > 0:
-        turn_over(traits, state, account, profile, outcome, log, top, few, work, rules, key)
+    eventful = list_eventful(work, n, rules)
+    if eventful > 0:
+        live_eventful_weeks(
+            traits, state, account, profile, outcome, log, top, eventful, work, rules, key
+        )
     if rules.programme.active:
         close_programme(traits, state, account, profile, outcome, log, top, n, rules)
     leave_behind(traits, state, account, outcome, top, n, work, rules)

@@ -196,6 +196,12 @@ def post(profile, log, customer, time, kind, code, channel, amount):  # type: ig
 
 
 @kernel
+def log_of(log, row):  # type: ignore[no-untyped-def]
+    """LOG row of a customer's row: its own, or the one without room that all share."""
+    return log[np.uint64(min(np.int64(row), log.shape[0] - 1))]
+
+
+@kernel
 def _half_integral(high, low, log_ratio, sag, inverse, span):  # type: ignore[no-untyped-def]
     """Mean over a time ``span`` of a nearly exponential fall from ``high`` to ``low``, per time.
 

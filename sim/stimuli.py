@@ -6,6 +6,7 @@ from agents.behaviour import Stimulus
 from agents.compiled import block_kernel, kernel
 from agents.effects import closeness, offer_effect
 from agents.mechanisms import plugged_effect
+from agents.profile import log_of
 from agents.records import DISCOUNT
 from agents.rng import uniform
 from sim.block import NEVER
@@ -52,12 +53,10 @@ def expect(traits, state, account, log, top, n, work, rules):  # type: ignore[no
     """Step 2: what stirs the customers, programme and offers apart; returns how many hold an open
     offer, listed in ``offer_row``.
     """
-    last_log = log.shape[0] - 1
     offers = 0
     of_year = 0
     for i in range(n):
         row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
         trait, one, held = traits[row], state[row], account[row]
         if i == 0 or work.week[i] != work.week[i - 1]:
             of_year = one.week % WEEKS_PER_YEAR
@@ -66,7 +65,7 @@ def expect(traits, state, account, log, top, n, work, rules):  # type: ignore[no
         work.lives[i] = (one.alive != 0) & (one.prospect == 0)
         work.offer_row[offers] = i
         offers += held.offer > 0
-        work.plain[i] = (log[own].room == 0) & (
+        work.plain[i] = (log_of(log, row).room == 0) & (
             (one.intends_redemption == 0) | (held.offer_uses_left == 0)
         )
         work.spend[i] = trait.spend_mean * rules.calendar.spend[of_year]

@@ -20,7 +20,7 @@ from agents.behaviour import (
 )
 from agents.compiled import block_kernel, kernel, prefetch
 from agents.mechanisms import PLUGGED, plugged_memory
-from agents.profile import close_profile, count_category, share_before
+from agents.profile import close_profile, count_category, log_of, share_before
 from agents.records import SECONDS_PER_WEEK
 from agents.rng import BASKET, block, uniform
 from agents.rng import JOIN as JOIN_DRAW
@@ -164,14 +164,12 @@ def contact(  # type: ignore[no-untyped-def]
     traits, state, account, profile, outcome, log, actions, top, n, work, rules
 ):
     """Step 1: the firm's messages arrive."""
-    last_log = log.shape[0] - 1
     for k in range(n):
         i = work.contact_row[k]
         row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
         open_offer(
             traits[row], state[row], account[row], profile[row], outcome[i],
-            log[own], actions[row], rules, work.attending[k], work.intending[k],
+            log_of(log, row), actions[row], rules, work.attending[k], work.intending[k],
         )  # fmt: skip
 
 
@@ -180,7 +178,6 @@ def buy_baskets(  # type: ignore[no-untyped-def]
     traits, state, account, profile, outcome, log, top, n, work, rules
 ):
     """Step 3 for the baskets on the list; plain ones are added up for ``book_baskets``."""
-    last_log = log.shape[0] - 1
     for k in range(n):
         i = work.basket_row[k]
         row = np.uint64(top + i)
@@ -195,10 +192,10 @@ def buy_baskets(  # type: ignore[no-untyped-def]
                     profile[row], main_category(traits[row], rules.behaviour, work.basket_main[k])
                 )
         else:
-            own = np.uint64(min(np.int64(row), last_log))
             buy(
-                traits[row], state[row], account[row], profile[row], outcome[i], log[own], work,
-                i, work.basket_index[k], work.basket_second[k], gross, work.basket_main[k], rules,
+                traits[row], state[row], account[row], profile[row], outcome[i], log_of(log, row),
+                work, i, work.basket_index[k], work.basket_second[k], gross, work.basket_main[k],
+                rules,
             )  # fmt: skip
 
 
@@ -207,14 +204,12 @@ def leave_channels(  # type: ignore[no-untyped-def]
     traits, state, account, profile, outcome, log, actions, top, n, work, rules
 ):
     """Opt-outs of the contacted."""
-    last_log = log.shape[0] - 1
     for k in range(n):
         i = work.contact_row[k]
         row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
         if work.lives[i] and work.opting_out[k] < opt_out(state[row], rules.behaviour):
             opt_out_of(
-                profile[row], account[row], outcome[i], log[own],
+                profile[row], account[row], outcome[i], log_of(log, row),
                 traits[row].id, state[row].week, rules.actions.channel[actions[row]],
             )  # fmt: skip
 
@@ -222,15 +217,13 @@ def leave_channels(  # type: ignore[no-untyped-def]
 @block_kernel
 def book_baskets(traits, state, account, profile, outcome, log, top, n, work, rules):  # type: ignore[no-untyped-def]
     """Step 3 for plain baskets: what ``buy_baskets`` added up."""
-    last_log = log.shape[0] - 1
     last = traits.shape[0] - 1
     for i in range(n):
         row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
         soon = np.uint64(min(top + i + BLOCK, last))
         prefetch(traits[soon])
         purchase_plainly(
-            traits[row], state[row], account[row], profile[row], outcome[i], log[own],
+            traits[row], state[row], account[row], profile[row], outcome[i], log_of(log, row),
             work.listed[i] * work.plain[i], work.latest[i], work.gross[i], work.margin[i],
             work.points[i], rules,
         )  # fmt: skip
@@ -239,28 +232,24 @@ def book_baskets(traits, state, account, profile, outcome, log, top, n, work, ru
 @block_kernel
 def live_eventful_weeks(traits, state, account, profile, outcome, log, top, n, work, rules, key):  # type: ignore[no-untyped-def]
     """``eventful_week`` for the rows on the list."""
-    last_log = log.shape[0] - 1
     for k in range(n):
         i = work.eventful_row[k]
         row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
         eventful_week(
-            traits[row], state[row], account[row], profile[row], outcome[i], log[own], work, i,
-            rules, key,
+            traits[row], state[row], account[row], profile[row], outcome[i], log_of(log, row),
+            work, i, rules, key,
         )  # fmt: skip
 
 
 @block_kernel
 def close_programme(traits, state, account, profile, outcome, log, top, n, rules):  # type: ignore[no-untyped-def]
     """Step 6: the week of members of a programme that runs."""
-    last_log = log.shape[0] - 1
     for i in range(n):
         row = np.uint64(top + i)
-        own = np.uint64(min(np.int64(row), last_log))
         if account[row].enrolled and account[row].closed == 0:
             week = state[row].week
             close_programme_week(
-                account[row], profile[row], outcome[i], log[own], traits[row].id,
+                account[row], profile[row], outcome[i], log_of(log, row), traits[row].id,
                 np.int64(week) * SECONDS_PER_WEEK + LAST_SECOND, week, rules.programme,
                 rules.filter, rules.margin_share / BASIS,
             )  # fmt: skip

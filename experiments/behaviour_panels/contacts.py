@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.records import POINTS_OFFER, RECOGNITION
 from experiments.behaviour_panels.rules import (
     CHURN,
-    POINTS,
     RATE,
-    RECOGNITION,
     Panel,
     Panels,
     Series,
@@ -137,7 +136,7 @@ def satisfaction() -> Panels:
         ("recognition", {2: {"kind": RECOGNITION, "contacted": 1}}),
         (
             "six weekly messages",
-            {week: {"kind": POINTS, "contacted": 1} for week in range(2, 8)},
+            {week: {"kind": POINTS_OFFER, "contacted": 1} for week in range(2, 8)},
         ),
         ("a fall of the tier", {2: {"tier_change": -1}}),
     )

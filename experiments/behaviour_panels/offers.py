@@ -10,14 +10,10 @@ from agents.population import (
     draw_population,
     dynamics_from,
 )
-from agents.records import CHANNELS, KINDS
+from agents.records import CHANNELS, DISCOUNT, FREE_ITEM, KINDS, POINTS_OFFER, RECOGNITION
 from agents.response import KindEffects
 from experiments.behaviour_panels.rules import (
-    DISCOUNT,
-    FREE_ITEM,
-    POINTS,
     RATE,
-    RECOGNITION,
     Kind,
     Panel,
     Panels,
@@ -65,7 +61,7 @@ def offers() -> Panels:
     response, own = only("offers"), np.linspace(-2.0, 2.0, 21)
     kinds: tuple[tuple[str, int, Kind], ...] = (
         ("discount", DISCOUNT, "line"),
-        ("bonus points", POINTS, "line"),
+        ("bonus points", POINTS_OFFER, "line"),
         ("free item", FREE_ITEM, "dashed"),
         ("recognition", RECOGNITION, "line"),
     )
@@ -111,7 +107,7 @@ def basket_uplift() -> Panels:
             "mean basket, relative",
             (
                 Series("discount", strength, curve(DISCOUNT)),
-                Series("other kinds", strength, curve(POINTS)),
+                Series("other kinds", strength, curve(POINTS_OFFER)),
             ),
         ),
     )
@@ -172,7 +168,7 @@ def redemption() -> Panels:
                 Series("discount, inclination +1 sd", rate, curve(DISCOUNT, 1.0)),
                 Series("discount, ordinary", rate, curve(DISCOUNT, 0.0)),
                 Series("discount, inclination −1 sd", rate, curve(DISCOUNT, -1.0)),
-                Series("other kinds, ordinary", rate, curve(POINTS, 0.0), "dashed"),
+                Series("other kinds, ordinary", rate, curve(POINTS_OFFER, 0.0), "dashed"),
             ),
             x_log=True,
             y_range=(0.0, 100.0),

@@ -16,7 +16,6 @@ from agents.behaviour import (
     live_through,
 )
 from agents.dynamics import Dynamics
-from agents.records import KINDS
 from agents.response import MECHANISMS, ResponseParameters
 from experiments.behaviour_table import row
 from experiments.config import load_option
@@ -27,7 +26,6 @@ from experiments.twins import (
 
 Kind = Literal["line", "dashed", "steps", "dots", "bars", "links"]
 QUIET = Stimulus(0.0, 1.0, 0.0, -1, 0.0, -1, 0, 0, 0.0, 0, -1, -1)
-DISCOUNT, POINTS, FREE_ITEM, RECOGNITION = range(len(KINDS))
 HAZARD = 0.01
 
 

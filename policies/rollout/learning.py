@@ -249,10 +249,9 @@ def learn_rollout(
         Clock, log and checkpoint. Rows of the log: ``r2_gain`` and ``r2_cost`` on customers left
         out, with the ``weight_decay`` and ``caution`` of the chosen candidate; its ``change`` over
         the iterate before with a 95 % interval as if there were no other candidate, and whether
-        it was ``kept``; ``gain`` of the
-        best so far over no offers, ``worst_gain`` and ``worst_regret`` over worlds (against the
-        best candidate of each world); all three as shares of the profit without offers, by
-        expectations, on customers held out.
+        it was ``kept``; ``gain`` of the best so far over no offers, ``worst_gain`` and
+        ``worst_regret`` over worlds (against the best candidate of each world); all three as
+        shares of the profit without offers, by expectations, on customers held out.
 
     Returns
     -------

@@ -18,21 +18,28 @@ from agents.behaviour import (
     begin_week,
     behaviour_record,
     cancelling,
-    category_fit,
     enrolment,
     intensities,
     joining,
     live_through,
 )
 from agents.dynamics import Dynamics, SubscriptionParameters, SurveyParameters
+from agents.effects import category_fit
 from agents.mechanisms import PLUGGED
 from agents.population import GROCERY, MembershipParameters, draw_population
-from agents.records import KINDS, OUTCOME, STATE, TRAITS
+from agents.records import (
+    DISCOUNT,
+    KINDS,
+    OUTCOME,
+    POINTS_OFFER,
+    RECOGNITION,
+    STATE,
+    TRAITS,
+)
 from agents.response import MECHANISMS, KindEffects, ResponseParameters
 from agents.rng import derive_seed
 
 QUIET = Stimulus(0.0, 1.0, 0.0, -1, 0.0, -1, 0, 0, 0.0, 0, -1, -1)
-DISCOUNT, POINTS, FREE_ITEM, RECOGNITION = range(len(KINDS))
 MEDIAN = np.uint64(2**31)  # a word whose normal is 0
 
 
@@ -218,7 +225,7 @@ def test_fatigue_adds_up_over_contacts_that_got_attention_and_fades() -> None:
     sensitive.traits["fatigue_sensitivity"] = 2.0
     live(unopened, behaviour, weeks=3, contacted=True)
     for who in (opened, sensitive):
-        live(who, behaviour, weeks=3, contacted=True, kind=POINTS)
+        live(who, behaviour, weeks=3, contacted=True, kind=POINTS_OFFER)
     level = sum(math.exp(-age / 4.0) for age in (0, 1, 2))
     assert rates(unopened, behaviour, 3) == [1.0] * 3
     assert rates(opened, behaviour, 10) == fading(-0.05 * level, 4.0, 10)
@@ -235,12 +242,12 @@ def test_waiting_for_deals_follows_the_mean_of_a_beta_belief_computed_by_hand() 
     path = []
     for week in range(60):
         discounted = week < 20 and week % 2 == 0
-        live(who, behaviour, kind=DISCOUNT if discounted else POINTS)
+        live(who, behaviour, kind=DISCOUNT if discounted else POINTS_OFFER)
         seen, unseen = keep * seen + 0.5 * discounted, keep * unseen + 0.5 * (not discounted)
         belief = (0.8 + seen) / (8 + seen + unseen)
         full_price = expect(who, behaviour).rate / base
         assert full_price == pytest.approx(math.exp(-0.4 * 1.5 * max(belief - 0.1, 0)), rel=1e-6)
-        assert expect(who, behaviour, offer_kind=POINTS).rate == full_price * base
+        assert expect(who, behaviour, offer_kind=POINTS_OFFER).rate == full_price * base
         assert expect(who, behaviour, offer_kind=DISCOUNT).rate == base
         path.append(full_price)
     assert path[19] < path[5] < path[0] < 1  # learned
@@ -456,8 +463,8 @@ def test_a_mechanism_switched_off_no_longer_reads_what_it_acts_on(mechanism: str
             who.state[name] = 0.5
         who.traits["category"] = (0.5, 0.2, 0.3, 0.0)
         stimulus = QUIET._replace(
-            offer_kind=POINTS, offer_strength=1.0, offer_category=0, contact_channel=0,
-            contact_kind=POINTS, goal_progress=0.5, competitor=1.0,
+            offer_kind=POINTS_OFFER, offer_strength=1.0, offer_category=0, contact_channel=0,
+            contact_kind=POINTS_OFFER, goal_progress=0.5, competitor=1.0,
         )  # fmt: skip
         for name in READS[mechanism]:
             if name in Stimulus._fields:

@@ -7,7 +7,6 @@ the same data are left alone, so that another version of matplotlib changes noth
 
 import argparse
 import hashlib
-import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from agents.mechanisms import PLUGGED
 from agents.response import MECHANISMS
 from experiments.behaviour_panels import FIGURES, Panel, Panels
 from experiments.behaviour_table import Row, references, rows
+from experiments.drawing import COLOURS, INK, as_svg, canvas
 from sim.world import SURROUNDINGS
 
 if TYPE_CHECKING:
@@ -28,35 +28,6 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "behaviour.md"
 FOLDER = DOCS / "figures"
 
-# Okabe & Ito's palette: told apart by the colour-blind too.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00")
-_INK = "#24292f"
-_GRID = "#d0d7de"
-_STYLE: Any = {
-    "svg.hashsalt": "loyaltylab",
-    "svg.fonttype": "none",  # text stays text: small files that can be searched
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
-    "font.size": 9,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.formatter.useoffset": False,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.5,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.6,
-}
 _HEIGHT = 2.7
 _WIDTHS = {1: 6.4, 2: 8.6, 3: 8.6}
 
@@ -90,8 +61,8 @@ def _number(value: float, _position: int = 0) -> str:
 def _draw(axes: "Axes", panel: Panel) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    colours = iter(_COLOURS * 2)
-    colour = _INK
+    colours = iter(COLOURS * 2)
+    colour = INK
     for series in panel.series:
         x, y = np.asarray(series.x, float), np.asarray(series.y, float)
         label = series.label or None
@@ -99,7 +70,7 @@ def _draw(axes: "Axes", panel: Panel) -> None:
             axes.plot(x, y, color="#8c959f", linewidth=0.8, zorder=1)
             continue
         # Dots without a name belong to the curve before them.
-        if not (series.kind == "dots" and label is None and colour != _INK):
+        if not (series.kind == "dots" and label is None and colour != INK):
             colour = next(colours)
         if series.kind == "bars":
             axes.bar(x, y, width=0.6, color=colour, label=label)
@@ -139,13 +110,7 @@ def _draw(axes: "Axes", panel: Panel) -> None:
 
 def svg(panels: Panels) -> bytes:
     """The figure as SVG, the same bytes every time."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTHS[len(panels)], _HEIGHT), layout="constrained")
-        FigureCanvasSVG(figure)
+    with canvas(_WIDTHS[len(panels)], _HEIGHT) as figure:
         for at, panel in enumerate(panels):
             _draw(figure.add_subplot(1, len(panels), at + 1), panel)
         # Panels share colours and names.
@@ -155,10 +120,7 @@ def svg(panels: Panels) -> bytes:
             named |= {label: handle for handle, label in zip(handles, labels, strict=True)}
         if named:
             figure.legend(named.values(), named.keys(), loc="outside right center")
-        file = io.BytesIO()
-        about = {"Date": None, "Creator": None, "Description": f"data {digest(panels)}"}
-        figure.savefig(file, format="svg", metadata=about)
-    return file.getvalue()
+        return as_svg(figure, f"data {digest(panels)}")
 
 
 def _cell(value: Any) -> str:

@@ -1,32 +1,44 @@
 """docs/benchmark.md: what the benchmark found, made from its JSON."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-Summary = Mapping[str, Any]
+import numpy as np
 
-_SHOWN_MARKETS = 12
+from experiments.benchmark.targets import (
+    SUBJECT,
+    Summary,
+    name_of,
+    share,
+    targets,
+    with_interval,
+)
+from experiments.report.markdown import table
+from experiments.report.wording import NOTHING, interval, percent
+
+_SHOWN_MARKETS = 4
 
 
-def page(summary: Summary) -> str:
+def page(summary: Summary, figure: str = "") -> str:
     """The whole page.
 
     Parameters
     ----------
     summary
         What ``bench policies --json`` prints.
+    figure
+        Where ``ladder_figure`` was written, seen from the page; empty shows none.
     """
     parts = (
         _head(summary),
-        _ladder(summary),
+        _asked(summary),
+        _ladder(summary, figure),
+        _ahead(summary),
         _non_inferior(summary),
         _worlds(summary),
         _small(summary),
         _clairvoyant(summary),
         _wrong(summary),
         _claims(summary),
-        _limits(summary),
     )
     return "\n".join(part for part in parts if part)
 
@@ -45,30 +57,63 @@ def _head(summary: Summary) -> str:
 Made by `loyaltylab bench policies --write docs/benchmark.md`; the protocol is frozen in
 [benchmark-protocol.md](benchmark-protocol.md) (version {summary["protocol_version"]}, digest
 `{summary["protocol_digest"]}`). Values are incremental margin as a share of the margin without
-offers, paired on the same customers and luck. Intervals are 95 %.
+offers, paired on the same customers and luck. Intervals are 95 %. *Informed* policies were
+trained in the response world that they meet, *robust* ones over all of them and never told which.
 {quick}{unfinished}"""
 
 
-def _ladder(summary: Summary) -> str:
-    rows = [
-        [_entry(row), _share(row["value"]), _interval(row)] for row in summary["interquartile_mean"]
-    ]
-    ahead = [
-        [row["rollout"], _entry(row), _share(row["value"]), _interval(row)]
-        for row in summary["rollout_ahead"]
-    ]
-    regret = [
-        [_entry(row), _share(row["mean_regret"]), _share(row["worst_regret"])]
-        for row in summary["regret"]
-    ]
+def _asked(summary: Summary) -> str:
+    return _section(
+        "Asked and found",
+        "`open`: the interval holds both answers.",
+        _table(["asked", "found", "met"], targets(summary)),
+    )
+
+
+def _ladder(summary: Summary, figure: str) -> str:
+    regret = {name_of(row): row for row in summary["regret"]}
+    rows = []
+    for row in summary["interquartile_mean"]:
+        name = name_of(row)
+        mine = [other for other in summary["rows"] if name_of(other) == name]
+        rows.append(
+            [
+                name,
+                share(row["value"]),
+                interval(share(row["ci_low"]), share(row["ci_high"])),
+                share(_mean(other["incremental_share"] for other in mine)),
+                share(min(other["incremental_share"] for other in mine)),
+                share(regret[name]["mean_regret"]),
+                percent(_mean(other["budget_settled"] for other in mine), 1),
+                percent(max(other["override_rate"] for other in mine), 1),
+            ]
+        )
+    head = [
+        "policy", "interquartile mean", "interval", "mean", "worst market", "mean regret",
+        "budget used", "overridden",
+    ]  # fmt: skip
     return _section(
         "The ladder",
-        "Interquartile mean over all markets and seeds, with a bootstrap interval over seeds.",
-        _table(["policy", "value", "interval"], rows),
-        "How far the rollout is ahead of each other, paired by cell.",
-        _table(["rollout", "other", "ahead", "interval"], ahead),
-        "Regret: how far the mean of a market is behind that of the best entry there.",
-        _table(["policy", "mean regret", "worst market"], regret),
+        "Interquartile mean over all markets and seeds, with a bootstrap interval over seeds: it "
+        "leaves out the best and the worst quarter, which the plain mean beside it does not. "
+        "Regret: how far a market's mean is behind that of the best entry there. Budget used: "
+        "settled, as a share of the offer budget that all have. Overridden: share of proposals "
+        "that masks or budgets changed, the largest of any market.",
+        f"![The ladder, and the mean by world and response world]({figure})" if figure else "",
+        _table(head, rows),
+    )
+
+
+def _ahead(summary: Summary) -> str:
+    found: dict[str, dict[str, str]] = {}
+    for row in summary["rollout_ahead"]:
+        found.setdefault(name_of(row), {})[row["rollout"]] = with_interval(row)
+    ours = list(dict.fromkeys(row["rollout"] for row in summary["rollout_ahead"]))
+    rows = [[name, *(mine.get(one, NOTHING) for one in ours)] for name, mine in found.items()]
+    return _section(
+        "How far the rollout is ahead",
+        "Differences of interquartile means, paired by cell.",
+        _table(["other", *(f"`{one}`" for one in ours)], rows),
     )
 
 
@@ -77,54 +122,59 @@ def _non_inferior(summary: Summary) -> str:
     for entry in summary["non_inferiority"]:
         worst = entry["markets"][:_SHOWN_MARKETS]
         named = "; ".join(
-            f"{m['world']} {m['response']} {m['programme']} ({_share(m['low'])})" for m in worst
+            f"{m['world']} {m['response']} {m['programme']} ({share(m['low'])})" for m in worst
         )
         more = len(entry["markets"]) - len(worst)
         rows.append(
             [
-                _entry(entry),
+                name_of(entry),
                 str(entry["tested"] - len(entry["markets"])),
                 str(len(entry["markets"])),
                 named + (f"; and {more} more" if more > 0 else ""),
             ]
         )
-    use = summary["null_informed_budget_use"]
-    null = "not run" if use is None else f"{100 * use:.2f} %"
     return _section(
         "No worse than no offers?",
         "A market passes if the lower end of the interval over seeds is above −0.2 % of the margin "
-        f"without offers. In `null` worlds the informed rollout settles {null} of the budget at "
-        "most (asked: under 5 %).",
-        _table(["policy", "pass", "fail", "fails (lower end)"], rows),
+        "without offers.",
+        _table(["policy", "pass", "fail", "worst of them (lower end)"], rows),
     )
 
 
 def _worlds(summary: Summary) -> str:
-    by: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in summary["rows"]:
-        cell = by.setdefault((row["world"], row["response"]), {})
-        cell.setdefault(_entry(row), []).append(row["incremental_share"])
-    names = list(dict.fromkeys(name for cell in by.values() for name in cell))
-    head = ["policy", *(f"{world} {response}" for world, response in by)]
-    rows = [[name, *(_share(_mean(cell.get(name))) for cell in by.values())] for name in names]
+    tables = []
+    for world in dict.fromkeys(row["world"] for row in summary["rows"]):
+        by: dict[str, dict[str, list[float]]] = {}
+        for row in summary["rows"]:
+            if row["world"] == world:
+                mine = by.setdefault(name_of(row), {})
+                mine.setdefault(row["response"], []).append(row["incremental_share"])
+        responses = list(dict.fromkeys(name for mine in by.values() for name in mine))
+        rows = [
+            [name, *(share(_mean(mine.get(one, ()))) for one in responses)]
+            for name, mine in by.items()
+        ]
+        tables += [f"### {world}", _table(["policy", *responses], rows)]
     return _section(
         "By world",
         "Means over programmes and seeds. Every market with its interval is in the JSON.",
-        _table(head, rows),
+        *tables,
     )
 
 
 def _small(summary: Summary) -> str:
-    found = summary["small_problem"]
-    if not found:
-        return ""
-    rows = [[name, f"{100 * value:.1f} %"] for name, value in found.items()]
+    between = summary["small_problem_intervals"]
+    rows = []
+    for name, value in summary["small_problem"].items():
+        one = between.get(name, {})
+        ends = interval(percent(one.get("low"), 1), percent(one.get("high"), 1))
+        rows.append([name, percent(value, 1), ends])
     return _section(
         "A small problem with a known optimum",
         "Two hidden kinds of customers, one of which responds; the belief-optimal policy is exact "
         "(`experiments/benchmark/small_problem.py`). Gain as a share of the optimum's, on the same "
         "customers and luck. `myopic` offers whenever it pays by itself.",
-        _table(["policy", "share of the optimal gain"], rows),
+        _table(["policy", "share of the optimal gain", "interval over seeds"], rows),
     )
 
 
@@ -132,19 +182,17 @@ def _clairvoyant(summary: Summary) -> str:
     rows = [
         [
             f"{row['world']} {row['response']} {row['programme']}",
-            _share(row["clairvoyant"]),
-            _percent(row["share"]),
-            _percent(row["information"]),
-            _percent(row["learning"]),
+            share(row["clairvoyant"]),
+            *(percent(row[part], 1) for part in ("share", "information", "learning")),
         ]
         for row in summary["clairvoyant"]
     ]
     return _section(
         "Against the clairvoyant",
-        "The clairvoyant sees latent states, and no firm can. Its gain is split into what the "
-        "rollout reaches, what a rollout reaches beyond that if it sees latent states too (what "
-        "not knowing costs), and what is left (what learning costs).",
-        _table(["market", "clairvoyant", "rollout", "not knowing", "learning"], rows),
+        f"The clairvoyant sees latent states, and no firm can. Its gain is split into what the "
+        f"{SUBJECT} reaches, what a {SUBJECT} reaches beyond that if it sees latent states too "
+        "(what not knowing costs), and what is left (what learning costs).",
+        _table(["market", "clairvoyant", SUBJECT, "not knowing", "learning"], rows),
     )
 
 
@@ -153,94 +201,60 @@ def _wrong(summary: Summary) -> str:
         [
             f"{row['world']} {row['response']}",
             row["told"],
-            _share(row["share"]),
-            _share(row["loss"]),
-            _interval(row),
+            share(row["share"]),
+            share(row["loss"]),
+            interval(share(row["ci_low"]), share(row["ci_high"])),
         ]
         for row in summary["misspecification"]
     ]
     return _section(
         "Told wrong",
-        "The informed rollout, trained for another response world or another model of behaviour "
+        f"The informed {SUBJECT}, trained for another response world or another model of behaviour "
         "(`behaviour`: rates that do not drift), against itself told the truth.",
         _table(["market", "told", "value", "loss", "interval"], rows),
     )
 
 
 def _claims(summary: Summary) -> str:
-    rows = [
-        [
-            row["claim"],
-            f"{row['world']} {row['response']}",
-            _percent(row["value"]),
-            f"{_percent(row['ci_low'])} to {_percent(row['ci_high'])}",
-            row["holds"],
+    parts = []
+    for claim in dict.fromkeys(row["claim"] for row in summary["trade_press_claims"]):
+        mine = [row for row in summary["trade_press_claims"] if row["claim"] == claim]
+        rows = [
+            [
+                f"{row['world']} {row['response']}",
+                percent(row["value"], 1, sign=True),
+                interval(
+                    percent(row["ci_low"], 1, sign=True), percent(row["ci_high"], 1, sign=True)
+                ),
+                row["holds"],
+            ]
+            for row in mine
         ]
-        for row in summary["trade_press_claims"]
-    ]
+        held = [f"{row['world']} {row['response']}" for row in mine if row["holds"] == "yes"]
+        where = f"holds in {', '.join(held)}" if held else "holds nowhere"
+        heading = f"### {claim}: {where} ({len(held)} of {len(mine)} markets)"
+        parts += [heading, _table(["market", "difference", "interval", "holds"], rows)]
     return _section(
         "Claims of the trade press",
         "Against the static tiered programme: the same tiers, the same offer budget, offers to "
-        "everybody alike. ROI is gain above no offers per unit of offer cost.",
-        _table(["claim", "market", "value", "interval", "holds"], rows),
-    )
-
-
-def _limits(summary: Summary) -> str:
-    rows = summary["rows"]
-    violations = sum(row["violations"] for row in rows)
-    overrides = {
-        name: max(row["override_rate"] for row in rows if _entry(row) == name)
-        for name in dict.fromkeys(_entry(row) for row in rows)
-    }
-    return _section(
-        "Limits",
-        f"Violations of hard constraints in all cells: **{violations}**. Override rate: share of "
-        "proposals that masks or budgets changed, the largest of any market.",
-        _table(
-            ["policy", "override rate"],
-            [[name, _percent(value)] for name, value in overrides.items()],
-        ),
+        "everybody alike. ROI is gain above no offers per unit of offer cost (100 % is a unit per "
+        "unit), retention the share of customers alive at the end, redemption the share of sent "
+        "offers that are used.",
+        *parts,
     )
 
 
 def _section(title: str, *content: str) -> str:
-    tables = [part for part in content if part.startswith("|")]
-    if not any(tables):
+    if not any(part.startswith("|") for part in content):
         return ""
     return f"\n## {title}\n\n" + "\n\n".join(part for part in content if part) + "\n"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = [f"| {' | '.join(row)} |" for row in rows]
-    if not body:
-        return ""
-    rule = "|---|" + "---:|" * (len(head) - 1)
-    return "\n".join([f"| {' | '.join(head)} |", rule, *body])
+    found = list(rows)
+    return "\n".join(table(head, found)) if found else ""
 
 
-def _entry(row: Mapping[str, Any]) -> str:
-    minutes = row["train_minutes"]
-    trained = f", {minutes:g} min" if minutes else ""
-    return row["policy"] + (f" ({row['regime']}{trained})" if row["regime"] != "rule" else "")
-
-
-def _mean(values: Sequence[float] | None) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def _share(value: float | None) -> str:
-    """A share of the margin in percent, two decimals, with its sign."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{100 * value:+.2f} %".replace("-", "−")
-
-
-def _percent(value: float | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{100 * value:.1f} %".replace("-", "−")
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    return f"{_share(row['ci_low'])} to {_share(row['ci_high'])}"
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return float(np.mean(found)) if found else None

@@ -1,9 +1,11 @@
-"""Results of cells on disk: a file each, so that an interruption loses one cell at most."""
+"""Results of cells on disk: a file each, so that an interruption loses one cell at most; an entry a
+line, so that a change shows which.
+"""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from agents.errors import InputError
 from agents.files import write_atomic
@@ -87,10 +89,11 @@ class Results:
 
     def add(self, cell: Cell, outcomes: Mapping[str, Outcome]) -> None:
         """Keep outcomes of a cell beside those that are known."""
-        whole: dict[str, Any] = {
-            name: outcome._asdict() for name, outcome in {**self.known(cell), **outcomes}.items()
-        }
-        write_atomic(self._path(cell), json.dumps(whole, indent=1, sort_keys=True))
+        whole = {**self.known(cell), **outcomes}
+        lines = [
+            f"{json.dumps(name)}: {json.dumps(whole[name]._asdict())}" for name in sorted(whole)
+        ]
+        write_atomic(self._path(cell), "{\n" + ",\n".join(lines) + "\n}\n")
 
     def missing(self, cell: Cell, entries: list[Entry]) -> list[Entry]:
         """Entries that have not been run in a cell."""

@@ -18,9 +18,9 @@ from agents.errors import InputError
 from agents.population import MUSIC_STORE, PopulationParameters
 from experiments import validate as job
 from experiments.cohorts import Purchases, simulated_purchases
+from experiments.report.markdown import table
 from experiments.report.validation import FIGURE, tracking_figure, validation_page
 from experiments.report.validation.cdnow import outside_of_luck
-from experiments.report.validation.markdown import table
 from experiments.validation.closed_forms import closed_form_facts, expected_repeats, survival
 from experiments.validation.groceries import STATISTICS, exchanged_statistics
 from sim.scenario import SeasonParameters

@@ -4,6 +4,7 @@ Numbers have the digits that another machine gives too; what misses is said with
 where that is known.
 """
 
+from experiments.report.markdown import Facts
 from experiments.report.validation.cdnow import cdnow_section, outside_of_luck
 from experiments.report.validation.closed_forms import closed_forms_section
 from experiments.report.validation.figure import FIGURE, tracking_figure
@@ -13,7 +14,6 @@ from experiments.report.validation.groceries import (
     relative_error,
     statistic,
 )
-from experiments.report.validation.markdown import Facts
 from experiments.report.wording import decimal, percent
 
 __all__ = ["FIGURE", "tracking_figure", "validation_page"]

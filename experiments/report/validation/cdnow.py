@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from experiments.report.markdown import Facts, share, table, tens
 from experiments.report.validation.figure import FIGURE
-from experiments.report.validation.markdown import Facts, share, table, tens
 from experiments.report.wording import NOTHING, decimal, interval, join, percent, significant
 
 TRACKING_STEP = 6

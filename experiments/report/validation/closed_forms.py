@@ -1,6 +1,6 @@
 """Section on closed forms."""
 
-from experiments.report.validation.markdown import Facts, table
+from experiments.report.markdown import Facts, table
 from experiments.report.wording import decimal
 
 

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from experiments.report.validation.markdown import Facts
+from experiments.report.markdown import Facts
 
 FIGURE = "figures/cdnow_tracking.svg"
 

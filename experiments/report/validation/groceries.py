@@ -1,6 +1,6 @@
 """Section on groceries: statistics side by side, where they miss and why."""
 
-from experiments.report.validation.markdown import Facts, table
+from experiments.report.markdown import Facts, table
 from experiments.report.wording import decimal, interval, percent, significant, statistic_name
 
 MISS = 0.05

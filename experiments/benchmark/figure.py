@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.benchmark.targets import Summary, name_of
 from experiments.drawing import COLOURS, INK, as_svg, canvas
+from experiments.report.wording import decimal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def _ladder(axes: "Axes", summary: Summary) -> None:
     axes.axvline(0.0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [name_of(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel("interquartile mean, %")
+    axes.set_xlabel("interquartile mean, % of margin")
     axes.legend(loc="upper left")
 
 
@@ -57,10 +58,15 @@ def _worlds(axes: "Axes", values: np.ndarray, columns: list[tuple[str, str]]) ->
     shade = np.sign(values) * np.sqrt(np.abs(values) / most)
     axes.imshow(shade, cmap="RdBu", vmin=-1.2, vmax=1.2, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        text = f"{value:+.2f}".replace("-", "−")
         dark = abs(shade[row, column]) > 0.75
         axes.text(
-            column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else INK
+            column,
+            row,
+            decimal(value, 2, sign=True),
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if dark else INK,
         )
     axes.set_xticks(
         range(len(columns)), [response for _, response in columns], rotation=40, ha="right"

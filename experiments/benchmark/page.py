@@ -16,6 +16,7 @@ from experiments.report.markdown import table
 from experiments.report.wording import NOTHING, interval, percent
 
 _SHOWN_MARKETS = 4
+_HOLDS = {"yes": "shown", "no": "refuted", "open": "open", "undefined": "undefined"}
 
 
 def page(summary: Summary, figure: str = "") -> str:
@@ -49,7 +50,8 @@ def _head(summary: Summary) -> str:
         ""
         if done == cells
         else f"\n**Unfinished:** {done:,} of {cells:,} cells have been run for every entry. "
-        "Aggregates are shown for entries that have been run everywhere.\n"
+        "Asked and found, the ladder and the distances are of entries that have been run "
+        "everywhere; other sections of what there is.\n"
     )
     quick = "\n**A quick look**, not the protocol: fewer cells.\n" if summary["quick"] else ""
     return f"""# Benchmark of policies
@@ -65,7 +67,9 @@ trained in the response world that they meet, *robust* ones over all of them and
 def _asked(summary: Summary) -> str:
     return _section(
         "Asked and found",
-        "`open`: the interval holds both answers.",
+        "`yes` and `no` where the whole interval says so, `open` where it holds both answers. Use "
+        "of the budget and violations are counted, not estimated. A policy that offers nothing in "
+        "more than three quarters of the cells has an interquartile mean of 0.",
         _table(["asked", "found", "met"], targets(summary)),
     )
 
@@ -143,9 +147,11 @@ def _non_inferior(summary: Summary) -> str:
 
 def _worlds(summary: Summary) -> str:
     tables = []
-    for world in dict.fromkeys(row["world"] for row in summary["rows"]):
+    # References are run in one programme and few seeds: beside the others their means say nothing.
+    deployable = [row for row in summary["rows"] if row["regime"] != "reference"]
+    for world in dict.fromkeys(row["world"] for row in deployable):
         by: dict[str, dict[str, list[float]]] = {}
-        for row in summary["rows"]:
+        for row in deployable:
             if row["world"] == world:
                 mine = by.setdefault(name_of(row), {})
                 mine.setdefault(row["response"], []).append(row["incremental_share"])
@@ -191,7 +197,9 @@ def _clairvoyant(summary: Summary) -> str:
         "Against the clairvoyant",
         f"The clairvoyant sees latent states, and no firm can. Its gain is split into what the "
         f"{SUBJECT} reaches, what a {SUBJECT} reaches beyond that if it sees latent states too "
-        "(what not knowing costs), and what is left (what learning costs).",
+        "(what not knowing costs), and what is left (what learning costs). One programme and few "
+        "seeds, so no intervals; markets in which the clairvoyant gains nothing are left out, and "
+        "where it gains little shares of its gain say little.",
         _table(["market", "clairvoyant", SUBJECT, "not knowing", "learning"], rows),
     )
 
@@ -210,13 +218,15 @@ def _wrong(summary: Summary) -> str:
     return _section(
         "Told wrong",
         f"The informed {SUBJECT}, trained for another response world or another model of behaviour "
-        "(`behaviour`: rates that do not drift), against itself told the truth.",
+        "(`behaviour`: rates that do not drift), against itself told the truth, in one programme. "
+        "Loss: value told the truth less value told wrong.",
         _table(["market", "told", "value", "loss", "interval"], rows),
     )
 
 
 def _claims(summary: Summary) -> str:
     parts = []
+    told = ", ".join(dict.fromkeys(f"`{row['policy']}`" for row in summary["trade_press_claims"]))
     for claim in dict.fromkeys(row["claim"] for row in summary["trade_press_claims"]):
         mine = [row for row in summary["trade_press_claims"] if row["claim"] == claim]
         rows = [
@@ -231,15 +241,23 @@ def _claims(summary: Summary) -> str:
             for row in mine
         ]
         held = [f"{row['world']} {row['response']}" for row in mine if row["holds"] == "yes"]
-        where = f"holds in {', '.join(held)}" if held else "holds nowhere"
-        heading = f"### {claim}: {where} ({len(held)} of {len(mine)} markets)"
+        counts = ", ".join(
+            f"{word} in {count}"
+            for key, word in _HOLDS.items()
+            if (count := sum(row["holds"] == key for row in mine))
+        )
+        heading = f"### {claim}: {counts}, of {len(mine)} markets"
+        if held:
+            heading += f"\n\nShown in: {', '.join(held)}."
         parts += [heading, _table(["market", "difference", "interval", "holds"], rows)]
     return _section(
         "Claims of the trade press",
-        "Against the static tiered programme: the same tiers, the same offer budget, offers to "
-        "everybody alike. ROI is gain above no offers per unit of offer cost (100 % is a unit per "
-        "unit), retention the share of customers alive at the end, redemption the share of sent "
-        "offers that are used.",
+        f"The {SUBJECT} ({told}) against the static tiered programme: the same tiers, the same "
+        "offer budget, offers to everybody alike. ROI is gain above no offers per unit of offer "
+        "cost (a difference of 100 % is one unit more per unit spent; it may come from hardly "
+        "spending), retention the share of customers alive at the end, redemption the share of "
+        "sent offers that are used. Undefined: one of the two spends or sends nothing in some "
+        "seed.",
         *parts,
     )
 

@@ -800,8 +800,15 @@ def bench_policies_command(
         "runs/benchmark"
     ),
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side, a core each.")] = 2,
-    hours: Annotated[float, typer.Option(help="No further world and seed begins after them.")] = 24,
-    write: Annotated[Path | None, typer.Option(help="Where the page goes.")] = None,
+    hours: Annotated[
+        float,
+        typer.Option(
+            min=0, help="No further piece of work begins after them; 0 reads what is there."
+        ),
+    ] = 24,
+    write: Annotated[
+        Path | None, typer.Option(help="Where the page goes, its figure in figures/ beside it.")
+    ] = None,
 ) -> None:
     """Every policy in every market of the frozen protocol; hours, resumable.
 
@@ -817,6 +824,7 @@ def bench_policies_command(
       loyaltylab bench policies --quick
       loyaltylab bench policies --hours 2
       loyaltylab bench policies --json --write docs/benchmark.md
+      loyaltylab bench policies --folder docs/benchmark --hours 0   # read the published results
     """  # noqa: D301
     with contextlib.redirect_stdout(sys.stderr):
         from experiments.bench.policies import bench_policies, table

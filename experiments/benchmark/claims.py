@@ -19,12 +19,16 @@ STATIC = Entry("blanket", "rule")
 
 
 class Claim(NamedTuple):
-    """A claim: what it speaks of, the least it promises, how it is measured here."""
+    """A claim: what it speaks of, the least it promises, how it is measured here.
+
+    ``in_points`` says that its value is a difference of shares, not relative.
+    """
 
     name: str
     least: float
     measured: str
     value: Callable[[Outcome, Outcome], float]
+    in_points: bool = False
 
 
 def _roi(of: Outcome) -> float:
@@ -45,6 +49,7 @@ CLAIMS = (
         0.15,
         "gain above no offers per unit of offer cost, difference",
         lambda mine, static: _roi(mine) - _roi(static),
+        in_points=True,
     ),
     Claim(
         "retention +15 %",

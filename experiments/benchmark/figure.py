@@ -41,7 +41,8 @@ def _ladder(axes: "Axes", summary: Summary) -> None:
     for at, row in enumerate(rows):
         low, value, high = (100 * row[key] for key in ("ci_low", "value", "ci_high"))
         colour = _REGIMES[row["regime"]]
-        axes.plot([low, high], [at, at], color=colour, linewidth=2, solid_capstyle="butt")
+        if np.isfinite([low, high]).all():
+            axes.plot([low, high], [at, at], color=colour, linewidth=2, solid_capstyle="butt")
         axes.plot([value], [at], "o", color=colour, markersize=4.5, zorder=3)
     for regime, colour in _REGIMES.items():
         axes.plot([], [], "o-", color=colour, label=regime)

@@ -54,30 +54,21 @@ class Results:
     protocol
         What they are of.
     mark
-        Digest of configuration and code; see ``experiments.benchmark.markets.mark``.
+        Digest of configuration and code, see ``experiments.benchmark.markets.mark``; None only
+        reads, whatever code they are of.
 
     Raises
     ------
     InputError
-        If the folder holds results of another protocol.
+        If the folder holds results of another protocol, or none where they are only read.
     """
 
-    def __init__(self, folder: Path, protocol: Protocol, mark: str = "") -> None:
+    def __init__(self, folder: Path, protocol: Protocol, mark: str | None = "") -> None:
         self.folder = folder
         self.protocol = protocol
-        path = folder / "protocol.json"
-        about = {"version": protocol.version, "digest": protocol.digest, "mark": mark}
-        if path.exists():
-            known = json.loads(path.read_text("utf-8"))
-            for name, value in about.items():
-                if known.get(name) != value:
-                    raise InputError(
-                        f"{folder}: results of protocol {name}={known.get(name)!r}, not {value!r}; "
-                        "give another folder"
-                    )
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(about))
+        self._reads = mark is None
+        about = {"version": protocol.version, "digest": protocol.digest}
+        self.mark = owner(folder, about if mark is None else about | {"mark": mark}, mark is None)
 
     def known(self, cell: Cell) -> dict[str, Outcome]:
         """Outcomes of a cell by the name of the entry, as far as they have been run."""
@@ -88,7 +79,15 @@ class Results:
         return {name: Outcome(**values) for name, values in rows.items()}
 
     def add(self, cell: Cell, outcomes: Mapping[str, Outcome]) -> None:
-        """Keep outcomes of a cell beside those that are known."""
+        """Keep outcomes of a cell beside those that are known.
+
+        Raises
+        ------
+        RuntimeError
+            If the results are only read.
+        """
+        if self._reads:
+            raise RuntimeError(f"{self.folder}: opened to be read")
         whole = {**self.known(cell), **outcomes}
         lines = [
             f"{json.dumps(name)}: {json.dumps(whole[name]._asdict())}" for name in sorted(whole)
@@ -102,3 +101,37 @@ class Results:
 
     def _path(self, cell: Cell) -> Path:
         return self.folder / f"{cell.name}.json"
+
+
+def owner(folder: Path, about: Mapping[str, object], reads: bool = False) -> str:
+    """Say what a folder's results are of, or check that they are of just that; gives their mark.
+
+    Parameters
+    ----------
+    folder
+        Made where it does not exist.
+    about
+        What must be equal.
+    reads
+        The folder must exist and nothing is written.
+
+    Raises
+    ------
+    InputError
+        If they are of something else, or there are none to read.
+    """
+    path = folder / "protocol.json"
+    if path.exists():
+        known = json.loads(path.read_text("utf-8"))
+        for name, value in about.items():
+            if known.get(name) != value:
+                raise InputError(
+                    f"{folder}: results of {name} {known.get(name)!r}, not of this {value!r}; give "
+                    "another --folder, or --hours 0 to read them"
+                )
+        return str(known.get("mark", ""))
+    if reads:
+        raise InputError(f"{folder}: no results to read")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(dict(about)))
+    return str(about.get("mark", ""))

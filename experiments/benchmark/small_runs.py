@@ -1,25 +1,35 @@
 """Learners on the small problem, a core each; results are kept."""
 
+import hashlib
 import json
+import math
 import multiprocessing
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import numpy as np
-
 from agents.files import write_atomic
 from agents.rng import derive_seed
+from experiments.benchmark import small_problem
+from experiments.benchmark.results import owner
 from experiments.benchmark.runner import alone, timed
 from experiments.benchmark.small_problem import SmallProblem, gain_of, optimal_gain, solve
-from experiments.benchmark.statistics import Interval, over_seeds
+from experiments.version import market_code
 
 _CUSTOMERS, _POOL = 20_000, 4000
 
 
+def small_mark() -> str:
+    """Digest of the code that shares of the optimum depend on."""
+    digest = hashlib.sha256(f"{market_code()} {_CUSTOMERS} {_POOL}".encode())
+    digest.update(Path(small_problem.__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def share_of_optimum(policy: str, seed: int, seconds: float, folder: Path) -> float:
     """Gain of a learner as a share of the optimum's, on the same test customers and luck."""
-    kept = folder / f"{policy}-{seed}-{seconds:g}.json"
+    kept = _kept(folder, policy, seed, seconds)
     if kept.exists():
         return float(json.loads(kept.read_text("utf-8"))["share"])
     problem = SmallProblem()
@@ -33,25 +43,60 @@ def share_of_optimum(policy: str, seed: int, seconds: float, folder: Path) -> fl
     return share
 
 
-def small_problem_shares(
+def run_small_problem(
     policies: Sequence[str],
     seeds: Sequence[int],
     seconds: float,
     folder: Path,
     workers: int,
     tell: Callable[[], None],
-) -> dict[str, Interval]:
-    """Share of the optimal gain by policy, mean and interval over seeds."""
-    folder.mkdir(parents=True, exist_ok=True)
+    deadline: float = math.inf,
+) -> None:
+    """Train and run what is missing; ``tell`` is called with each finished one.
+
+    Parameters
+    ----------
+    seconds
+        Of training, of one core's time.
+    workers
+        Processes side by side, one core each.
+    deadline
+        ``time.monotonic`` after which no further training begins.
+    """
+    owner(folder, {"mark": small_mark()})
     context = multiprocessing.get_context("spawn")
-    found: dict[str, list[float]] = {name: [] for name in policies}
     with ProcessPoolExecutor(workers, context, initializer=alone) as pool:
-        running = {
-            pool.submit(share_of_optimum, name, seed, seconds, folder): name
+        running = [
+            pool.submit(_before, deadline, name, seed, seconds, folder)
             for name in policies
             for seed in seeds
-        }
+        ]
         for future in as_completed(running):
-            found[running[future]].append(future.result())
-            tell()
-    return {name: over_seeds(np.array(values)) for name, values in found.items()}
+            if future.result():
+                tell()
+
+
+def known_shares(
+    policies: Sequence[str], seeds: Sequence[int], seconds: float, folder: Path
+) -> dict[str, list[float]]:
+    """Shares of the optimal gain by policy, in the order of the seeds that have been run."""
+    found = {
+        name: [
+            share_of_optimum(name, seed, seconds, folder)
+            for seed in seeds
+            if _kept(folder, name, seed, seconds).exists()
+        ]
+        for name in policies
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+def _before(deadline: float, policy: str, seed: int, seconds: float, folder: Path) -> bool:
+    if time.monotonic() > deadline:
+        return False
+    share_of_optimum(policy, seed, seconds, folder)
+    return True
+
+
+def _kept(folder: Path, policy: str, seed: int, seconds: float) -> Path:
+    return folder / f"{policy}-{seed}-{seconds:g}.json"

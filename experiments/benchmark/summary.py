@@ -7,12 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.benchmark.protocol import Cell, Entry, Protocol
+from experiments.benchmark.protocol import (
+    CLAIRVOYANT,
+    CLAIRVOYANT_ROLLOUT,
+    Cell,
+    Entry,
+    Protocol,
+)
 from experiments.benchmark.results import Outcome, Results
-from experiments.benchmark.statistics import Interval, interquartile, over_seeds
+from experiments.benchmark.statistics import INTERQUARTILE, Interval, over_markets, over_seeds
 
 TOLERANCE = -0.002  # of the no_offers margin: what counts as not worse
 MOST_NULL_BUDGET = 0.05
+SUBJECT = "rollout"  # the policy that the benchmark is to prove
 
 
 class Market(NamedTuple):
@@ -67,6 +74,33 @@ class Table:
             rows.append([outcome.share for outcome in found])
         return np.array(rows)
 
+    def coverage(self) -> list[dict[str, Any]]:
+        """Runs that the protocol asks for and those that are there, by entry.
+
+        ``idle`` counts the runs in which nobody was contacted. Entries that were told wrong are
+        one row for each policy.
+        """
+        rows: dict[tuple[Entry, bool], dict[str, Any]] = {}
+        for cell, known in self.known.items():
+            asked = [*self.protocol.entries, *self.protocol.references(cell)]
+            for entry in [*asked, *self.protocol.told_wrong(cell)]:
+                kind = entry._replace(wrong="")
+                row = rows.setdefault(
+                    (kind, bool(entry.wrong)),
+                    {**labels(kind), "told_wrong": bool(entry.wrong), "runs": 0, "done": 0}
+                    | {"idle": 0},
+                )
+                row["runs"] += 1
+                if entry.name in known:
+                    row["done"] += 1
+                    row["idle"] += known[entry.name].contacts == 0
+        return list(rows.values())
+
+    def violations(self) -> dict[str, int]:
+        """Violations of hard constraints in all runs, those that were told wrong among them."""
+        found = [outcome.violations for known in self.known.values() for outcome in known.values()]
+        return {"found": sum(found), "runs": len(found)}
+
     @property
     def strata(self) -> list[str]:
         """World of each market: markets of one world share customers and luck by seed."""
@@ -89,9 +123,7 @@ def market_rows(table: Table, entries: Iterable[Entry], reference: Entry) -> lis
             rows.append(
                 {
                     **market._asdict(),
-                    "policy": entry.policy,
-                    "regime": entry.regime,
-                    "train_minutes": entry.minutes,
+                    **labels(entry),
                     "seeds": len(found),
                     "incremental_share": share.value,
                     "ci_low": share.low,
@@ -115,18 +147,25 @@ def _share_of(table: Table, market: Market, entry: Entry, reference: Entry) -> f
     return sum(mine.gain for mine, _ in both) / best if both and best > 0 else None
 
 
-def interquartile_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Interquartile mean of each entry that has been run everywhere, best first."""
+def mean_rows(
+    table: Table, entries: Iterable[Entry], cut: float = INTERQUARTILE
+) -> list[dict[str, Any]]:
+    """Trimmed mean of each entry that has been run everywhere, best first.
+
+    ``cut`` is left out at each end: a quarter gives the interquartile mean, 0 the plain mean.
+    """
     rows = []
     for entry in entries:
         shares = table.shares(entry)
         if shares is not None:
-            rows.append(_labelled(entry, interquartile(shares, table.strata)))
+            rows.append(_labelled(entry, over_markets(shares, table.strata, cut=cut)))
     return sorted(rows, key=lambda row: -row["value"])
 
 
-def compared(table: Table, entry: Entry, others: Iterable[Entry]) -> list[dict[str, Any]]:
-    """How far an entry is ahead of each other in interquartile mean, with paired intervals."""
+def compared(
+    table: Table, entry: Entry, others: Iterable[Entry], cut: float = INTERQUARTILE
+) -> list[dict[str, Any]]:
+    """How far an entry is ahead of each other in trimmed mean, with paired intervals."""
     mine = table.shares(entry)
     if mine is None:
         return []
@@ -134,24 +173,27 @@ def compared(table: Table, entry: Entry, others: Iterable[Entry]) -> list[dict[s
     for other in others:
         theirs = table.shares(other)
         if theirs is not None and other != entry:
-            found.append(_labelled(other, interquartile(mine, table.strata, against=theirs)))
+            found.append(_labelled(other, over_markets(mine, table.strata, theirs, cut)))
     return found
+
+
+def labels(entry: Entry) -> dict[str, Any]:
+    """How a row names its entry."""
+    return {"policy": entry.policy, "regime": entry.regime, "train_minutes": entry.minutes}
 
 
 def _labelled(entry: Entry, interval: Interval) -> dict[str, Any]:
     return {
-        "policy": entry.policy,
-        "regime": entry.regime,
-        "train_minutes": entry.minutes,
+        **labels(entry),
         "value": interval.value,
         "ci_low": interval.low,
         "ci_high": interval.high,
     }
 
 
-def inferior_markets(table: Table, entry: Entry) -> list[dict[str, Any]]:
-    """Markets in which an entry is not shown to be no worse than no_offers, with its interval."""
-    found = []
+def non_inferiority_row(table: Table, entry: Entry) -> dict[str, Any]:
+    """Markets in which an entry is not shown to be no worse than no_offers, the lowest first."""
+    found: list[dict[str, Any]] = []
     for market in table.markets:
         outcomes = table.outcomes(market, entry)
         if not outcomes:
@@ -159,7 +201,11 @@ def inferior_markets(table: Table, entry: Entry) -> list[dict[str, Any]]:
         share = over_seeds(np.array([outcome.share for outcome in outcomes]))
         if not share.low > TOLERANCE:
             found.append({**market._asdict(), **share._asdict()})
-    return found
+    return {
+        **labels(entry),
+        "tested": sum(bool(table.outcomes(market, entry)) for market in table.markets),
+        "markets": sorted(found, key=lambda row: row["low"]),
+    }
 
 
 def null_budget_use(table: Table, entry: Entry) -> float | None:
@@ -182,9 +228,7 @@ def regret_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
     best = np.max(list(means.values()), axis=0)
     rows = [
         {
-            "policy": entry.policy,
-            "regime": entry.regime,
-            "train_minutes": entry.minutes,
+            **labels(entry),
             "mean_regret": float((best - mean).mean()),
             "worst_regret": float((best - mean).max()),
         }
@@ -213,4 +257,34 @@ def misspecification_rows(table: Table) -> list[dict[str, Any]]:
                     "ci_high": loss.high,
                 }
             )
+    return rows
+
+
+def clairvoyant_rows(table: Table, entry: Entry) -> list[dict[str, Any]]:
+    """The clairvoyant's gain as a share of the margin, and where it goes, as shares of that gain.
+
+    ``share`` is what the entry reaches; ``information`` what the clairvoyant rollout reaches beyond
+    it; ``learning`` what the clairvoyant, who learns nothing, reaches beyond that. None where the
+    clairvoyant gains nothing or the clairvoyant rollout was not run.
+    """
+    rows = []
+    for market in table.markets:
+        both = table.pairs(market, entry, CLAIRVOYANT)
+        if not both:
+            continue
+        best = sum(theirs.gain for _, theirs in both)
+        row: dict[str, Any] = {
+            **market._asdict(),
+            "clairvoyant": best / sum(theirs.margin for _, theirs in both),
+            "share": None,
+            "information": None,
+            "learning": None,
+        }
+        if best > 0:
+            row["share"] = share = sum(mine.gain for mine, _ in both) / best
+            seeing = table.pairs(market, CLAIRVOYANT_ROLLOUT, CLAIRVOYANT)
+            if seeing:
+                seen = sum(mine.gain for mine, _ in seeing) / best
+                row |= {"information": seen - share, "learning": 1.0 - seen}
+        rows.append(row)
     return rows

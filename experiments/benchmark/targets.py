@@ -4,18 +4,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from experiments.benchmark.protocol import Entry
-from experiments.benchmark.summary import MOST_NULL_BUDGET, TOLERANCE
+from experiments.benchmark.summary import MOST_NULL_BUDGET, SUBJECT, TOLERANCE
 from experiments.report.wording import interval, percent
 
 Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 SMALL_SHARE = 0.9  # of the belief-optimal gain
-SUBJECT = "rollout"
 
 
 class Target(NamedTuple):
-    """What was asked, what was found, and whether it is met: "yes", "no", or "open" (not shown)."""
+    """What was asked, what was found, and whether it is met.
+
+    ``met`` is "yes", "no", or "open": not shown, or not all of it run.
+    """
 
     asked: str
     found: str
@@ -23,33 +25,38 @@ class Target(NamedTuple):
 
 
 def targets(summary: Summary) -> list[Target]:
-    """One line for each thing that the benchmark asks, as far as it has been run.
+    """One line for each thing that the benchmark asks; what is not all run is "no" or "open".
 
     Parameters
     ----------
     summary
         What ``bench policies --json`` prints.
     """
+    ours = [row for row in _deployable(summary) if row["policy"] == SUBJECT]
     return [
-        *_first(summary),
-        *_no_worse(summary),
-        *_null_budget(summary),
-        *_small(summary),
+        *(target for row in ours for target in (_first(summary, row), _worth(summary, row))),
+        *(_no_worse(summary, row) for row in ours),
+        *(_null_budget(summary, row) for row in ours if row["regime"] == "informed"),
+        _small(summary),
         _violations(summary),
     ]
 
 
-def rivals(summary: Summary, row: Row) -> list[Row]:
-    """Distances of a rollout to each other policy that had no more time and was told no more."""
-    told_no_more = {"rule", "robust", row["regime"]}
+def rivals(rows: Iterable[Row], subject: Row) -> list[Row]:
+    """Rows of other policies that had no more time than the subject and were told no more."""
+    told_no_more = {"rule", "robust", subject["regime"]}
     return [
-        other
-        for other in summary["rollout_ahead"]
-        if other["rollout"] == Entry(row["policy"], row["regime"], row["train_minutes"]).name
-        and other["policy"] != SUBJECT
-        and other["regime"] in told_no_more
-        and other["train_minutes"] <= row["train_minutes"]
+        row
+        for row in rows
+        if row["policy"] != SUBJECT
+        and row["regime"] in told_no_more
+        and row["train_minutes"] <= subject["train_minutes"]
     ]
+
+
+def unfinished(row: Row) -> str:
+    """How much of an entry has been run, in words; empty where all has."""
+    return "" if row["done"] == row["runs"] else f"{row['done']:,} of {row['runs']:,} runs"
 
 
 def name_of(row: Row) -> str:
@@ -76,84 +83,125 @@ def verdict(low: float, high: float, least: float) -> str:
     return "no" if high <= least else "open"
 
 
-def _first(summary: Summary) -> Iterable[Target]:
-    for row in summary["interquartile_mean"]:
-        others = rivals(summary, row) if row["policy"] == SUBJECT else []
-        if not others:
-            continue
-        verdicts = [verdict(other["ci_low"], other["ci_high"], 0.0) for other in others]
-        closest = min(others, key=lambda other: other["value"])
-        yield Target(
-            f"{name_of(row)} is ahead of every other policy that was trained no longer and told no "
-            "more, in interquartile mean",
-            f"{share(row['value'])}; distance to the best of them, {name_of(closest)}: "
-            f"{with_interval(closest)}. Of {len(others)}: ahead of {verdicts.count('yes')}, behind "
-            f"{verdicts.count('no')}, undecided {verdicts.count('open')}",
-            "no" if "no" in verdicts else "open" if "open" in verdicts else "yes",
-        )
-        mine = [one for one in summary["rows"] if name_of(one) == name_of(row)]
-        worst = min(mine, key=lambda one: one["incremental_share"])
-        mean = sum(one["incremental_share"] for one in mine) / len(mine)
-        yield Target(
-            f"{name_of(row)} is worth more than no offers, in interquartile mean",
-            f"{with_interval(row)}; plain mean {share(mean)}, worst market "
-            f"{share(worst['incremental_share'])} ({_market(worst)})",
-            verdict(row["ci_low"], row["ci_high"], 0.0),
-        )
+def _deployable(summary: Summary) -> list[Row]:
+    return [
+        row for row in summary["coverage"] if row["regime"] != "reference" and not row["told_wrong"]
+    ]
 
 
-def _no_worse(summary: Summary) -> Iterable[Target]:
-    for entry in summary["non_inferiority"]:
-        if entry["policy"] != SUBJECT:
-            continue
-        failed, tested = entry["markets"], entry["tested"]
-        worse = [market for market in failed if market["high"] <= TOLERANCE]
-        found = f"shown in {tested - len(failed)} of {tested} markets, shown worse in {len(worse)}"
-        if failed:
-            lowest = min(failed, key=lambda market: market["low"])
-            found += (
-                f"; lowest lower end {share(lowest['low'])} (mean {share(lowest['value'])}, "
-                f"{_market(lowest)})"
-            )
-        yield Target(
-            f"{name_of(entry)} is not worse than no offers in any market: lower end above "
-            f"{percent(TOLERANCE, 1)}",
-            found,
-            "no" if worse else "open" if failed else "yes",
-        )
+def _met(found: str, whole: bool) -> str:
+    return "open" if found == "yes" and not whole else found
 
 
-def _null_budget(summary: Summary) -> Iterable[Target]:
-    use = summary["null_informed_budget_use"]
-    if use is not None:
-        yield Target(
-            f"In null worlds the informed {SUBJECT} uses under {percent(MOST_NULL_BUDGET)} of the "
-            "budget",
-            f"{percent(use, 2)}, the largest mean of any market",
-            "yes" if use < MOST_NULL_BUDGET else "no",
-        )
+def _of(rows: Iterable[Row], entry: Row) -> Row | None:
+    return next((row for row in rows if name_of(row) == name_of(entry)), None)
 
 
-def _small(summary: Summary) -> Iterable[Target]:
-    found = summary["small_problem_intervals"].get(SUBJECT)
-    if found is not None:
-        yield Target(
-            f"At least {percent(SMALL_SHARE)} of the belief-optimal gain on the small problem",
-            f"{percent(found['value'], 1)} "
-            f"({interval(percent(found['low'], 1), percent(found['high'], 1))})",
-            verdict(found["low"], found["high"], SMALL_SHARE),
-        )
+def _first(summary: Summary, entry: Row) -> Target:
+    asked = (
+        f"{name_of(entry)} is ahead of every other policy that was trained no longer and told no "
+        "more, in interquartile mean"
+    )
+    row = _of(summary["interquartile_mean"], entry)
+    mine = [one for one in summary["rollout_ahead"] if one[SUBJECT] == _entry(entry).name]
+    others = rivals(mine, entry)
+    missing = [one for one in rivals(_deployable(summary), entry) if unfinished(one)]
+    if row is None or not others:
+        return Target(asked, unfinished(entry) or "nobody to compare it with", "open")
+    verdicts = [verdict(other["ci_low"], other["ci_high"], 0.0) for other in others]
+    closest = min(others, key=lambda other: other["value"])
+    found = (
+        f"{share(row['value'])}; distance to the best of them, {name_of(closest)}: "
+        f"{with_interval(closest)}. Of {len(others)}: ahead of {verdicts.count('yes')}, behind "
+        f"{verdicts.count('no')}, undecided {verdicts.count('open')}"
+    )
+    if missing:
+        found += f"; {len(missing)} more are unfinished"
+    worst = "no" if "no" in verdicts else "open" if "open" in verdicts else "yes"
+    return Target(asked, found, _met(worst, not missing))
 
 
-def _violations(summary: Summary) -> Target:
-    found = sum(row["violations"] for row in summary["rows"])
-    runs = sum(row["seeds"] for row in summary["rows"])
+def _worth(summary: Summary, entry: Row) -> Target:
+    asked = f"{name_of(entry)} is worth more than no offers, in interquartile mean"
+    row = _of(summary["interquartile_mean"], entry)
+    plain = _of(summary["plain_mean"], entry)
+    if row is None or plain is None:
+        return Target(asked, unfinished(entry), "open")
+    mine = [one for one in summary["rows"] if name_of(one) == name_of(row)]
+    worst = min(mine, key=lambda one: one["incremental_share"])
     return Target(
-        "No violation of a hard constraint",
-        f"{found} in {runs:,} runs",
-        "no" if found else "yes" if runs else "open",
+        asked,
+        f"{with_interval(row)}; plain mean {with_interval(plain)}; worst market "
+        f"{share(worst['incremental_share'])} ({market(worst)}); offers nothing in "
+        f"{entry['idle']} of {entry['done']} runs",
+        verdict(row["ci_low"], row["ci_high"], 0.0),
     )
 
 
-def _market(row: Row) -> str:
+def _no_worse(summary: Summary, entry: Row) -> Target:
+    row = _of(summary["non_inferiority"], entry)
+    asked = (
+        f"{name_of(entry)} is not worse than no offers in any market: lower end above "
+        f"{percent(TOLERANCE, 1)}"
+    )
+    if row is None or not row["tested"]:
+        return Target(asked, unfinished(entry), "open")
+    failed, tested = row["markets"], row["tested"]
+    worse = [market for market in failed if market["high"] <= TOLERANCE]
+    found = f"shown in {tested - len(failed)} of {tested} markets, shown worse in {len(worse)}"
+    if failed:
+        lowest = min(failed, key=lambda one: one["low"])
+        found += (
+            f"; lowest lower end {share(lowest['low'])} (mean {share(lowest['value'])}, "
+            f"{market(lowest)})"
+        )
+    if unfinished(entry):
+        found += f"; {unfinished(entry)}"
+    met = "no" if worse else "open" if failed else "yes"
+    return Target(asked, found, _met(met, not unfinished(entry)))
+
+
+def _null_budget(summary: Summary, entry: Row) -> Target:
+    asked = f"In null worlds {name_of(entry)} uses under {percent(MOST_NULL_BUDGET)} of the budget"
+    use = summary["null_informed_budget_use"]
+    if use is None:
+        return Target(asked, unfinished(entry), "open")
+    found = f"{percent(use, 2)}, the largest mean of any market"
+    if unfinished(entry):
+        found += f"; {unfinished(entry)}"
+    met = "yes" if use < MOST_NULL_BUDGET else "no"
+    return Target(asked, found, _met(met, not unfinished(entry)))
+
+
+def _small(summary: Summary) -> Target:
+    asked = f"At least {percent(SMALL_SHARE)} of the belief-optimal gain on the small problem"
+    found = summary["small_problem_intervals"].get(SUBJECT)
+    seeds = len(summary["seeds"])
+    if found is None:
+        return Target(asked, f"0 of {seeds} seeds", "open")
+    ends = interval(percent(found["low"], 1), percent(found["high"], 1))
+    said = f"{percent(found['value'], 1)} ({ends})"
+    whole = found["seeds"] == seeds
+    if not whole:
+        said += f"; {found['seeds']} of {seeds} seeds"
+    return Target(asked, said, _met(verdict(found["low"], found["high"], SMALL_SHARE), whole))
+
+
+def _violations(summary: Summary) -> Target:
+    found, runs = summary["violations"]["found"], summary["violations"]["runs"]
+    asked = sum(row["runs"] for row in summary["coverage"])
+    met = "no" if found else "yes" if runs else "open"
+    return Target(
+        "No violation of a hard constraint",
+        f"{found} in {runs:,} runs" + ("" if runs == asked else f" of {asked:,}"),
+        _met(met, runs == asked),
+    )
+
+
+def market(row: Row) -> str:
+    """A market in words."""
     return f"{row['world']} {row['response']} {row['programme']}"
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(row["policy"], row["regime"], row["train_minutes"])

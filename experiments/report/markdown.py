@@ -1,6 +1,6 @@
-"""Numbers and tables as the page writes them."""
+"""Numbers, tables and sections as pages write them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.report.wording import NOTHING, decimal, number_or_none, percent
@@ -23,6 +23,19 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     texts = {at for at in range(len(heads)) if any(not _is_number(row[at]) for row in rows)}
     rule = ["---" if at == 0 or at in texts else "---:" for at in range(len(heads))]
     return [f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in (heads, rule, *rows)]
+
+
+def table_text(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; empty without rows."""
+    found = list(rows)
+    return "\n".join(table(heads, found)) if found else ""
+
+
+def section(title: str, *content: str) -> str:
+    """A section of what there is; empty where none of it is a table."""
+    if not any(part.startswith("|") for part in content):
+        return ""
+    return f"\n## {title}\n\n" + "\n\n".join(part for part in content if part) + "\n"
 
 
 def _is_number(text: str) -> bool:

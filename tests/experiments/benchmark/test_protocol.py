@@ -22,8 +22,22 @@ def test_version_2_is_as_it_was_frozen():
 
 def test_results_of_other_code_or_configuration_are_refused(tmp_path):
     Results(tmp_path, PROTOCOL, "one")
-    with pytest.raises(InputError, match="mark='one'"):
+    with pytest.raises(InputError, match="mark 'one'"):
         Results(tmp_path, PROTOCOL, "other")
+
+
+def test_results_of_other_code_can_be_read_and_not_added_to(tmp_path):
+    with pytest.raises(InputError, match="no results to read"):
+        Results(tmp_path / "none", PROTOCOL, None)
+    assert not (tmp_path / "none").exists()
+    Results(tmp_path, PROTOCOL, "one").add(CELL, {"random:rule": OUTCOME})
+    read = Results(tmp_path, PROTOCOL, None)
+    assert read.known(CELL) == {"random:rule": OUTCOME}
+    assert read.mark == "one"
+    with pytest.raises(RuntimeError, match="to be read"):
+        read.add(CELL, {"blanket:rule": OUTCOME})
+    with pytest.raises(InputError, match="digest"):
+        Results(tmp_path, dataclasses.replace(PROTOCOL, customers=7), None)
 
 
 def test_every_market_is_covered_by_every_seed():
@@ -62,5 +76,5 @@ def test_finished_entries_are_not_missing_any_more(tmp_path):
 
 def test_results_of_another_protocol_are_refused(tmp_path):
     Results(tmp_path, PROTOCOL)
-    with pytest.raises(InputError, match="give another folder"):
+    with pytest.raises(InputError, match="give another --folder"):
         Results(tmp_path, dataclasses.replace(PROTOCOL, customers=7))

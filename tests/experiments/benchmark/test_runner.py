@@ -5,14 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.bench.policies import summarise
 from experiments.benchmark import runner
+from experiments.benchmark.findings import findings
 from experiments.benchmark.markets import mark
 from experiments.benchmark.page import page
 from experiments.benchmark.protocol import PROTOCOL, Entry
 from experiments.benchmark.results import Results
 from experiments.benchmark.runner import Block, blocks, cells_of, run_block
-from experiments.benchmark.statistics import Interval
 
 TINY = dataclasses.replace(
     PROTOCOL,
@@ -73,7 +72,7 @@ def test_every_entry_of_a_cell_is_on_disk(folder):
 
 
 def test_the_summary_has_the_keys_that_the_benchmark_promises(folder):
-    summary = summarise(TINY, folder, {"rollout": Interval(0.9, 0.8, 1.0)})
+    summary = findings(Results(folder / "cells", TINY, None), {"rollout": [0.8, 1.0]})
     assert {
         "protocol_version", "rows", "interquartile_mean", "null_informed_budget_use",
         "small_problem", "misspecification", "trade_press_claims",
@@ -83,10 +82,11 @@ def test_the_summary_has_the_keys_that_the_benchmark_promises(folder):
         "incremental_share", "ci_low", "ci_high", "budget_settled", "violations",
         "override_rate", "share_of_clairvoyant",
     }  # fmt: skip
-    assert (summary["cells"], summary["cells_run"]) == (4, 2)
+    mine = next(row for row in summary["coverage"] if row["policy"] == "blanket")
+    assert (mine["done"], mine["runs"]) == (2, 4)
     assert summary["interquartile_mean"] == []  # seed 2 is missing everywhere
     text = page(summary | {"quick": False})
-    assert "2 of 4 cells" in text
+    assert "blanket: 2 of 4 runs" in text
     assert "lin_ucb (informed, 0.002 min)" in text
 
 

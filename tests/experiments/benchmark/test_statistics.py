@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.benchmark.statistics import interquartile, interquartile_mean, over_seeds
+from experiments.benchmark.statistics import interquartile_mean, over_markets, over_seeds
 
 
 def test_the_interquartile_mean_leaves_a_quarter_out_at_each_end():
@@ -30,9 +30,28 @@ def test_the_bootstrap_of_a_mean_of_many_markets_covers():
     covered = []
     for _ in range(120):
         luck = rng.normal(0, 0.3, (30, 5))
-        found = interquartile(centre + luck, [str(at) for at in range(30)], resamples=300)
+        found = over_markets(centre + luck, [str(at) for at in range(30)], resamples=300)
         covered.append(found.low <= truth <= found.high)
     assert np.mean(covered) > 0.8
+
+
+def test_the_spread_of_few_seeds_is_not_taken_for_less_than_it_is():
+    # The bootstrap's variance of a plain mean is that of the textbook, not (n - 1) / n of it.
+    values = np.random.default_rng(9).normal(size=(1, 5))
+    found = over_markets(values, ["a"], cut=0.0, resamples=200_000, confidence=0.6827)
+    half = (found.high - found.low) / 2
+    assert half == pytest.approx(values.std(ddof=1) / np.sqrt(5), rel=0.05)
+
+
+def test_two_seeds_give_no_interval_over_markets():
+    found = over_markets(np.array([[1.0, 2.0], [3.0, 4.0]]), ["a", "b"])
+    assert found == (2.5, -np.inf, np.inf)
+
+
+def test_nothing_is_cut_from_a_plain_mean():
+    values = np.array([[0.0, 0.0, 0.0, 100.0], [0.0, 0.0, 0.0, 0.0]])
+    assert over_markets(values, ["a", "b"], cut=0.0).value == pytest.approx(12.5)
+    assert over_markets(values, ["a", "b"]).value == 0.0
 
 
 def test_a_difference_is_paired():
@@ -40,13 +59,13 @@ def test_a_difference_is_paired():
     rng = np.random.default_rng(7)
     luck = rng.normal(0, 10.0, (10, 5))
     one, other = luck + 0.5, luck
-    paired = interquartile(one, ["a"] * 10, against=other)
+    paired = over_markets(one, ["a"] * 10, against=other)
     assert paired.value == pytest.approx(0.5)
     assert paired.high - paired.low < 1e-9
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    found = interquartile(np.full((3, 5), 2.0), ["a", "a", "b"])
+    found = over_markets(np.full((3, 5), 2.0), ["a", "a", "b"])
     assert found == (2.0, 2.0, 2.0)
 
 
@@ -57,6 +76,6 @@ def test_markets_that_share_their_seeds_are_drawn_together():
     for _ in range(150):
         shared = np.repeat(rng.normal(0, 1.0, (3, 5)), 15, axis=0)
         values = shared + rng.normal(0, 1.0, (45, 5))
-        found = interquartile(values, list(worlds), resamples=300)
+        found = over_markets(values, list(worlds), resamples=300)
         covered.append(found.low <= 0.0 <= found.high)
     assert np.mean(covered) > 0.75  # by market alone it is about one half

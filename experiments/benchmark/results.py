@@ -11,6 +11,12 @@ from agents.errors import InputError
 from agents.files import write_atomic
 from experiments.benchmark.protocol import Cell, Entry, Protocol
 
+_WORDS = {
+    "version": "version of the protocol",
+    "digest": "protocol",
+    "mark": "state of the code or configuration",
+}
+
 
 class Outcome(NamedTuple):
     """One entry in one cell; money in currency units per customer, of all weeks that count.
@@ -126,8 +132,8 @@ def owner(folder: Path, about: Mapping[str, object], reads: bool = False) -> str
         for name, value in about.items():
             if known.get(name) != value:
                 raise InputError(
-                    f"{folder}: results of {name} {known.get(name)!r}, not of this {value!r}; give "
-                    "another --folder, or --hours 0 to read them"
+                    f"{folder}: results of another {_WORDS[name]} ({known.get(name)!r}, not "
+                    f"{value!r}); give another --folder, or --hours 0 to read them"
                 )
         return str(known.get("mark", ""))
     if reads:

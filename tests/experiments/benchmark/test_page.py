@@ -12,7 +12,7 @@ from experiments.benchmark.findings import findings
 from experiments.benchmark.page import page
 from experiments.benchmark.protocol import PROTOCOL, Entry
 from experiments.benchmark.results import Outcome, Results
-from experiments.benchmark.targets import rivals, targets
+from experiments.benchmark.targets import name_of, rivals, targets
 
 SMALL = dataclasses.replace(
     PROTOCOL,
@@ -232,6 +232,32 @@ def test_each_section_has_the_rows_that_are_known(summary):
     assert "| rollout (robust, 1 min) | +0.500 % | +0.500 % |" in text
     # A gain of 0.25 for 1.00 spent, against a loss of 0.50 for 5.00.
     assert "| grocery literature | +35.0 pp | +32.0 pp to +38.0 pp | yes |" in text
+
+
+def test_a_gain_in_one_market_is_in_the_plain_mean_alone(tmp_path):
+    results = Results(tmp_path, SMALL)
+    for cell in SMALL.cells:
+        outcomes = {entry.name: OUTCOME for entry in SMALL.entries}
+        works = cell.response == "literature"
+        gain = 50 * (0.03 * works + (0.01 if works else 0.001) * (cell.seed - 2))
+        outcomes["rollout:informed@1"] = OUTCOME._replace(gain=gain)
+        if works:
+            outcomes["rollout:informed@1<null"] = OUTCOME._replace(contacts=0.0, gain=-1.0)
+            outcomes["rollout:informed@1<behaviour"] = OUTCOME._replace(contacts=0.0, gain=1.5)
+        results.add(cell, outcomes)
+    found = findings(results, {}) | {"quick": False}
+    (plain,) = (row for row in found["plain_mean"] if name_of(row) == "rollout (informed, 1 min)")
+    assert plain["value"] == pytest.approx(0.015)
+    ahead = {row["value"] for row in found["rollout_ahead_plain"] if row["regime"] == "rule"}
+    assert {round(value, 9) for value in ahead} == {0.0, 0.015}
+    text = page(found)
+    # Regret of who does nothing: 3 % in one market of two.
+    assert re.search(r"\| blanket \| .*\| \+1.500 % \| \+3.000 % \| 0.0 % \| 0 % \|", text)
+    # Not idle, though those who were told wrong are.
+    assert re.search(r"\| rollout \(informed, 1 min\) \| .*\| 0.0 % \| 0 % \| 0.0 % \|", text)
+    assert "gain (whole interval above 0) in 1 of 2 markets" in text
+    assert "Of 2 such pairs, being told wrong costs in 1, helps in 0" in text
+    assert "In 1 the mean is below that of no offers" in text
 
 
 def test_published_results_say_what_the_published_page_says(tmp_path):

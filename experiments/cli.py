@@ -803,7 +803,7 @@ def bench_policies_command(
     hours: Annotated[
         float,
         typer.Option(
-            min=0, help="No further piece of work begins after them; 0 reads what is there."
+            min=0, help="No further world and seed begins after them; 0 reads what is there."
         ),
     ] = 24,
     write: Annotated[

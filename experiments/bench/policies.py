@@ -1,21 +1,23 @@
 """The benchmark of policies under its frozen protocol: run what is missing, say what was found."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
+from agents.errors import InputError
 from agents.files import write_atomic
 from experiments.bench.machine import describe, load_average
 from experiments.benchmark.figure import ladder_figure
 from experiments.benchmark.findings import findings
-from experiments.benchmark.markets import mark
 from experiments.benchmark.page import page
 from experiments.benchmark.protocol import PROTOCOL, QUICK
-from experiments.benchmark.results import Results
+from experiments.benchmark.results import Results, read_json
 from experiments.benchmark.runner import Block, blocks, run_protocol
-from experiments.benchmark.small_runs import known_shares, run_small_problem
+from experiments.benchmark.small_runs import known_code, known_shares, run_small_problem
 from experiments.console import Progress
 
+_RUN = "run.json"  # machine and hours of the last call that ran something
 _SMALL_SECONDS, _QUICK_SECONDS = 60.0, 20.0
 _LEARNERS = ("uplift", "lin_ucb", "lin_ts", "maskable_ppo", "rollout")
 _QUICK_LEARNERS = ("maskable_ppo", "rollout")
@@ -35,22 +37,24 @@ def bench_policies(
     workers
         Processes side by side, a core each.
     hours
-        No further piece of work begins after them; 0 reads what is there, whatever code it is of.
+        No further world and seed begins after them; 0 reads what is there, whatever code it is of.
     write
         Where the page goes, its figure in ``figures`` beside it; None writes none.
 
     Raises
     ------
     InputError
-        If the folder holds results of another protocol or, where something is run, of other code.
+        If the folder holds results of another protocol or, where something is run, of other code;
+        or if the page could not be written.
     """
+    if write is not None and (write.is_dir() or not write.parent.is_dir()):
+        raise InputError(f"--write {write}: a file in a folder that exists is asked for")
     protocol = QUICK if quick else PROTOCOL
     home = folder / f"protocol-{protocol.version}"
     learners = _QUICK_LEARNERS if quick else _LEARNERS
     small = (learners, protocol.seeds, _QUICK_SECONDS if quick else _SMALL_SECONDS)
-    machine: dict[str, Any] = {}
     if hours > 0:
-        load = load_average()
+        run = {**describe(), "load_average_before": load_average()}
         begun = time.monotonic()
         deadline = begun + hours * 3600
         with Progress() as progress:
@@ -62,11 +66,14 @@ def bench_policies(
                 run_protocol(protocol, home, workers, done, deadline=deadline)
             with progress.stage("Small problem", len(learners) * len(protocol.seeds)) as tick:
                 run_small_problem(*small, home / "small_problem", workers, tick, deadline)
-        spent = (time.monotonic() - begun) / 3600
-        machine = {"hours": spent, **describe(), "load_average_before": load}
-    results = Results(home / "cells", protocol, mark(protocol) if hours > 0 else None)
-    found = findings(results, known_shares(*small, home / "small_problem"))
-    found |= {"quick": quick, **machine}
+        run["hours"] = (time.monotonic() - begun) / 3600
+        write_atomic(home / _RUN, json.dumps(run))
+    results = Results(home / "cells", protocol, reads=True)
+    small_home = home / "small_problem"
+    found = findings(results, known_shares(*small, small_home), known_code(small_home))
+    found["quick"] = quick
+    if (home / _RUN).exists():
+        found |= read_json(home / _RUN)
     if write is not None:
         figure = write.parent / "figures" / f"{write.stem}.svg"
         figure.parent.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def claim_rows(table: Table, entry: Entry) -> list[dict[str, Any]]:
         for market in table.markets:
             if market.programme != PROGRAMME:
                 continue
-            pairs = table.pairs(market, entry, STATIC)
+            pairs = table.together(market, entry, STATIC)
             if not pairs:
                 continue
             values = np.array([claim.value(mine, static) for mine, static in pairs])
@@ -94,6 +94,7 @@ def claim_rows(table: Table, entry: Entry) -> list[dict[str, Any]]:
                     "world": market.world,
                     "response": market.response,
                     "policy": entry.name,
+                    "seeds": len(pairs),
                     "value": found.value,
                     "ci_low": found.low,
                     "ci_high": found.high,

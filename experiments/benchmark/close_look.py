@@ -13,7 +13,7 @@ _HOLDS = {"yes": "shown", "no": "refuted", "open": "open", "undefined": "undefin
 
 def small_problem(summary: Summary) -> str:
     """Learners against the exact optimum."""
-    between = summary["small_problem_intervals"]
+    between, code = summary["small_problem_intervals"], summary["small_problem_code"]
     rows = []
     for name, value in summary["small_problem"].items():
         one = between.get(name, {})
@@ -23,8 +23,9 @@ def small_problem(summary: Summary) -> str:
         "A small problem with a known optimum",
         "Two hidden kinds of customers, one of which responds; the belief-optimal policy is exact "
         "(`experiments/benchmark/small_problem.py`). Gain as a share of the optimum's, on the same "
-        "customers and luck, after a minute of training (20 seconds in a quick look). `myopic` "
-        "offers whenever it pays by itself, knowing the problem.",
+        "customers and luck, after a minute of training (20 seconds in a quick look)"
+        + (f", by the code with the mark `{code}`" if code else "")
+        + ". `myopic` offers whenever it pays by itself, knowing the problem.",
         table_text(["policy", "share of the optimal gain", "interval over seeds", "seeds"], rows),
     )
 
@@ -84,6 +85,7 @@ def told_wrong(summary: Summary) -> str:
         [
             f"{row['world']} {row['response']}",
             row["told"],
+            str(row["seeds"]),
             share(row["share"]),
             share(row["loss"]),
             interval(share(row["ci_low"]), share(row["ci_high"])),
@@ -107,7 +109,7 @@ def told_wrong(summary: Summary) -> str:
         "(`behaviour`: rates that do not drift), against itself told the truth, in the programme "
         f"{summary['programme_of_details']}. Loss: value told the truth less value told wrong.",
         lead,
-        table_text(["market", "told", "value", "loss", "interval"], rows),
+        table_text(["market", "told", "seeds", "value", "loss", "interval"], rows),
     )
 
 
@@ -123,6 +125,7 @@ def claims(summary: Summary) -> str:
         rows = [
             [
                 f"{row['world']} {row['response']}",
+                str(row["seeds"]),
                 write(row["value"], 1),
                 interval(write(row["ci_low"], 1), write(row["ci_high"], 1)),
                 row["holds"],
@@ -139,7 +142,7 @@ def claims(summary: Summary) -> str:
         heading += f"Measured: {claim.measured}."
         if held:
             heading += f" Shown in: {', '.join(held)}."
-        parts += [heading, table_text(["market", "difference", "interval", "holds"], rows)]
+        parts += [heading, table_text(["market", "seeds", "difference", "interval", "holds"], rows)]
     return section(
         "Claims of the trade press",
         f"The {SUBJECT} ({told}) against the static tiered programme: the same tiers, the same "

@@ -26,7 +26,9 @@ from experiments.benchmark.summary import (
 _PLAIN = 0.0
 
 
-def findings(results: Results, small: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def findings(
+    results: Results, small: Mapping[str, Sequence[float]], small_code: str = ""
+) -> dict[str, Any]:
     """What ``bench policies --json`` prints.
 
     Parameters
@@ -35,6 +37,8 @@ def findings(results: Results, small: Mapping[str, Sequence[float]]) -> dict[str
         Cells, as far as they have been run.
     small
         Shares of the optimal gain on the small problem by policy, one a seed.
+    small_code
+        Mark of the code that these are of.
     """
     table = Table(results)
     protocol = results.protocol
@@ -53,6 +57,7 @@ def findings(results: Results, small: Mapping[str, Sequence[float]]) -> dict[str
         "protocol_version": protocol.version,
         "protocol_digest": protocol.digest,
         "code": results.mark,
+        "small_problem_code": small_code,
         "programme_of_details": protocol.detail_programme,
         "seeds": list(protocol.seeds),
         "reference_seeds": list(protocol.reference_seeds),

@@ -12,7 +12,7 @@ def page(summary: Summary, figure: str = "") -> str:
     Parameters
     ----------
     summary
-        What ``bench policies --json`` prints.
+        What ``experiments.benchmark.findings`` gives, with ``quick``.
     figure
         Where ``ladder_figure`` was written, seen from the page; empty shows none.
     """
@@ -28,7 +28,7 @@ def page(summary: Summary, figure: str = "") -> str:
         told_wrong(summary),
         claims(summary),
     )
-    return "\n".join(part for part in parts if part)
+    return "".join(part for part in parts if part)
 
 
 def _head(summary: Summary) -> str:
@@ -37,10 +37,16 @@ def _head(summary: Summary) -> str:
 Made by `loyaltylab bench policies --write`; the protocol is frozen in
 [benchmark-protocol.md](benchmark-protocol.md) (version {summary["protocol_version"]}, digest
 `{summary["protocol_digest"]}`); cells and trainings were run by the code with the mark
-`{summary["code"]}`. Values are incremental margin as a share of the margin without offers, paired
-on the same customers and luck. Intervals are 95 %. *Informed* policies were trained in the response
-world that they meet, *robust* ones over all of them and never told which.
+`{summary["code"]}`{_machine(summary)}.
+Values are incremental margin as a share of the margin without offers, paired on the same customers
+and luck. Intervals are 95 %. *Informed* policies were trained in the response world that they meet,
+*robust* ones over all of them and never told which.
 {_quick(summary)}{_unfinished(summary)}"""
+
+
+def _machine(summary: Summary) -> str:
+    machine = summary.get("machine")
+    return f", on {machine}, {summary['cores']} cores" if machine else ""
 
 
 def _quick(summary: Summary) -> str:
@@ -73,8 +79,9 @@ def _asked(summary: Summary) -> str:
     return section(
         "Asked and found",
         "`yes` and `no` where the whole interval says so, `open` where it holds both answers or "
-        "not all has been run. Use of the budget and violations are counted, not estimated. A "
-        "policy that offers nothing in more than three quarters of the cells has an interquartile "
-        "mean of 0.",
+        "not all has been run. Use of the budget and violations are counted, not estimated. An "
+        "interquartile mean of exactly 0 means that a policy gains in fewer than a quarter of the "
+        "cells, loses in fewer than a quarter and changes nothing in the rest; the plain mean "
+        "beside it may still be shown to be above 0.",
         table_text(["asked", "found", "met"], targets(summary)),
     )

@@ -5,12 +5,13 @@ line, so that a change shows which.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agents.errors import InputError
 from agents.files import write_atomic
 from experiments.benchmark.protocol import Cell, Entry, Protocol
 
+ABOUT = "protocol.json"  # says what a folder's results are of
 _WORDS = {
     "version": "version of the protocol",
     "digest": "protocol",
@@ -60,8 +61,9 @@ class Results:
     protocol
         What they are of.
     mark
-        Digest of configuration and code, see ``experiments.benchmark.markets.mark``; None only
-        reads, whatever code they are of.
+        Digest of configuration and code, see ``experiments.benchmark.markets.mark``.
+    reads
+        Only reads, whatever code the results are of; ``mark`` becomes theirs.
 
     Raises
     ------
@@ -69,20 +71,24 @@ class Results:
         If the folder holds results of another protocol, or none where they are only read.
     """
 
-    def __init__(self, folder: Path, protocol: Protocol, mark: str | None = "") -> None:
+    def __init__(
+        self, folder: Path, protocol: Protocol, mark: str = "", reads: bool = False
+    ) -> None:
         self.folder = folder
         self.protocol = protocol
-        self._reads = mark is None
+        self._reads = reads
         about = {"version": protocol.version, "digest": protocol.digest}
-        self.mark = owner(folder, about if mark is None else about | {"mark": mark}, mark is None)
+        self.mark = owner(folder, about if reads else about | {"mark": mark}, reads)
 
     def known(self, cell: Cell) -> dict[str, Outcome]:
         """Outcomes of a cell by the name of the entry, as far as they have been run."""
         path = self._path(cell)
         if not path.exists():
             return {}
-        rows = json.loads(path.read_text("utf-8"))
-        return {name: Outcome(**values) for name, values in rows.items()}
+        try:
+            return {name: Outcome(**values) for name, values in read_json(path).items()}
+        except TypeError as error:
+            raise InputError(f"{path}: not outcomes of this benchmark ({error})") from None
 
     def add(self, cell: Cell, outcomes: Mapping[str, Outcome]) -> None:
         """Keep outcomes of a cell beside those that are known.
@@ -109,6 +115,17 @@ class Results:
         return self.folder / f"{cell.name}.json"
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """An object from a file; InputError with its name if it is none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: not a JSON object")
+    return found
+
+
 def owner(folder: Path, about: Mapping[str, object], reads: bool = False) -> str:
     """Say what a folder's results are of, or check that they are of just that; gives their mark.
 
@@ -126,14 +143,15 @@ def owner(folder: Path, about: Mapping[str, object], reads: bool = False) -> str
     InputError
         If they are of something else, or there are none to read.
     """
-    path = folder / "protocol.json"
+    path = folder / ABOUT
     if path.exists():
-        known = json.loads(path.read_text("utf-8"))
+        known = read_json(path)
         for name, value in about.items():
             if known.get(name) != value:
                 raise InputError(
                     f"{folder}: results of another {_WORDS[name]} ({known.get(name)!r}, not "
-                    f"{value!r}); give another --folder, or --hours 0 to read them"
+                    f"{value!r}); give another --folder"
+                    + (", or --hours 0 to read them" if name == "mark" else "")
                 )
         return str(known.get("mark", ""))
     if reads:

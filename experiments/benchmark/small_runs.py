@@ -12,7 +12,7 @@ from pathlib import Path
 from agents.files import write_atomic
 from agents.rng import derive_seed
 from experiments.benchmark import small_problem
-from experiments.benchmark.results import owner
+from experiments.benchmark.results import ABOUT, owner, read_json
 from experiments.benchmark.runner import alone, timed
 from experiments.benchmark.small_problem import SmallProblem, gain_of, optimal_gain, solve
 from experiments.version import market_code
@@ -31,7 +31,7 @@ def share_of_optimum(policy: str, seed: int, seconds: float, folder: Path) -> fl
     """Gain of a learner as a share of the optimum's, on the same test customers and luck."""
     kept = _kept(folder, policy, seed, seconds)
     if kept.exists():
-        return float(json.loads(kept.read_text("utf-8"))["share"])
+        return _share(kept)
     problem = SmallProblem()
     key = derive_seed(seed, "evaluate")
     customers = problem.customers(_CUSTOMERS, seed, test=True)
@@ -80,15 +80,17 @@ def known_shares(
     policies: Sequence[str], seeds: Sequence[int], seconds: float, folder: Path
 ) -> dict[str, list[float]]:
     """Shares of the optimal gain by policy, in the order of the seeds that have been run."""
+    files = {name: [_kept(folder, name, seed, seconds) for seed in seeds] for name in policies}
     found = {
-        name: [
-            share_of_optimum(name, seed, seconds, folder)
-            for seed in seeds
-            if _kept(folder, name, seed, seconds).exists()
-        ]
-        for name in policies
+        name: [_share(path) for path in paths if path.exists()] for name, paths in files.items()
     }
-    return {name: values for name, values in found.items() if values}
+    return {name: shares for name, shares in found.items() if shares}
+
+
+def known_code(folder: Path) -> str:
+    """Mark of the code that the folder's shares are of; empty where there is none."""
+    path = folder / ABOUT
+    return str(read_json(path).get("mark", "")) if path.exists() else ""
 
 
 def _before(deadline: float, policy: str, seed: int, seconds: float, folder: Path) -> bool:
@@ -96,6 +98,10 @@ def _before(deadline: float, policy: str, seed: int, seconds: float, folder: Pat
         return False
     share_of_optimum(policy, seed, seconds, folder)
     return True
+
+
+def _share(kept: Path) -> float:
+    return float(read_json(kept)["share"])
 
 
 def _kept(folder: Path, policy: str, seed: int, seconds: float) -> Path:

@@ -4,8 +4,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from experiments.benchmark.summary import SUBJECT
-from experiments.benchmark.targets import Row, Summary, market, name_of, share, with_interval
+from experiments.benchmark.summary import SUBJECT, TOLERANCE
+from experiments.benchmark.targets import (
+    Row,
+    Summary,
+    deployable,
+    entry_of,
+    market,
+    name_of,
+    share,
+    unfinished,
+    with_interval,
+)
 from experiments.report.markdown import section, table_text
 from experiments.report.wording import NOTHING, interval, percent
 
@@ -44,11 +54,13 @@ def ladder(summary: Summary, figure: str) -> str:
         "The ladder",
         "Interquartile mean over all markets and seeds: it leaves out the best and the worst "
         "quarter, which the plain mean beside it does not. Intervals of both are from a bootstrap "
-        "over seeds; with five seeds in three worlds it covers some 92 % where 95 % are meant (in "
-        "simulations), with fewer than three it says nothing and none is given. Regret: how far a "
-        "market's mean is behind that of the best entry there. Budget used: settled, as a share of "
-        "the offer budget that all have. Idle: share of runs in which nobody was contacted. "
-        "Overridden: share of proposals that masks or budgets changed, the largest of any market.",
+        "over seeds; with five seeds in three worlds it covers about nine of ten cases where 95 % "
+        "are meant (in simulations), with fewer than three it says nothing and none is given. "
+        "Regret: how far a market's mean is behind that of the best choice there, no offers among "
+        "them. Budget used: settled, as a share of the offer budget that all have. Idle: share of "
+        "runs in which nobody was contacted. Overridden: share of proposals that masks or budgets "
+        "changed, the largest of any market; who proposes for everybody leaves it to the budget to "
+        "choose, so that a large share is no fault.",
         f"![The ladder, and the mean by world and response world]({figure})" if figure else "",
         table_text(head, rows),
     )
@@ -69,7 +81,8 @@ def ahead(summary: Summary) -> str:
             rows = [
                 [name, *(mine.get(one, NOTHING) for one in ours)] for name, mine in found.items()
             ]
-            head = ["other", *(f"`{one}`" for one in ours)]
+            names = {entry_of(row).name: name_of(row) for row in deployable(summary)}
+            head = ["other", *(names[one] for one in ours)]
             parts += [f"### {title}", table_text(head, rows)]
     return section(
         "How far the rollout is ahead",
@@ -82,36 +95,40 @@ def ahead(summary: Summary) -> str:
 def non_inferior(summary: Summary) -> str:
     """Who loses against no offers, and where."""
     rows = []
+    whole = _finished(summary)
     for entry in summary["non_inferiority"]:
         failed = entry["markets"]
-        if not entry["tested"]:
+        if name_of(entry) not in whole:
             continue
+        worse = sum(one["high"] <= TOLERANCE for one in failed)
         named = "; ".join(f"{market(one)} ({share(one['low'])})" for one in failed[:_SHOWN_MARKETS])
         more = len(failed) - _SHOWN_MARKETS
         rows.append(
             [
                 name_of(entry),
                 f"{entry['tested'] - len(failed)}",
-                f"{len(failed)}",
+                f"{len(failed) - worse}",
+                f"{worse}",
                 named + (f"; and {more} more" if more > 0 else ""),
             ]
         )
     return section(
         "No worse than no offers?",
-        "A market passes if the lower end of the interval over seeds is above −0.2 % of the margin "
-        "without offers.",
-        table_text(["policy", "pass", "fail", "worst of them (lower end)"], rows),
+        "Markets by the interval over seeds: shown where its lower end is above "
+        f"{percent(TOLERANCE, 1)} of the margin without offers, worse where its upper end is not, "
+        "open where it holds both answers.",
+        table_text(["policy", "shown", "open", "worse", "lowest not shown (lower end)"], rows),
     )
 
 
 def by_world(summary: Summary) -> str:
     """Means by world and response world."""
     tables = []
-    # References are run in one programme and few seeds: beside the others their means say nothing.
-    deployable = [row for row in summary["rows"] if row["regime"] != "reference"]
-    for world in dict.fromkeys(row["world"] for row in deployable):
+    whole = _finished(summary)
+    entries = [row for row in summary["rows"] if name_of(row) in whole]
+    for world in dict.fromkeys(row["world"] for row in entries):
         by: dict[str, dict[str, list[float]]] = {}
-        for row in deployable:
+        for row in entries:
             if row["world"] == world:
                 mine = by.setdefault(name_of(row), {})
                 mine.setdefault(row["response"], []).append(row["incremental_share"])
@@ -123,29 +140,40 @@ def by_world(summary: Summary) -> str:
         tables += [f"### {world}", table_text(["policy", *responses], rows)]
     return section(
         "By world",
-        "Means over programmes and seeds. Every market with its interval is in the JSON.",
+        "Means over programmes and seeds, of entries that have been run everywhere. Every market "
+        "with its interval is in the JSON.",
         _where_it_pays(summary),
         *tables,
     )
 
 
 def _where_it_pays(summary: Summary) -> str:
-    told = [
-        row for row in summary["rows"] if (row["policy"], row["regime"]) == (SUBJECT, "informed")
-    ]
-    gains = [row for row in told if row["ci_low"] > 0]
+    whole = _finished(summary)
+    shown = [row for row in summary["rows"] if name_of(row) in whole and row["ci_low"] > 0]
+    told = {name_of(row) for row in deployable(summary) if _is_told(row)} & whole
+    if not told:
+        return ""
+    gains = [row for row in shown if name_of(row) in told]
+    others = {market(row) for row in shown} - {market(row) for row in gains}
     places: dict[str, int] = {}
     for row in gains:
         place = f"{row['world']} {row['response']}"
         places[place] = places.get(place, 0) + 1
-    if not told:
-        return ""
     named = ", ".join(f"{place} (in {count})" for place, count in places.items())
     return (
-        f"Where offers pay: the informed {SUBJECT} is shown to gain (whole interval above 0) in "
-        f"{len(gains)} of {len(told)} markets"
-        + (f". By world and number of programmes: {named}." if named else ".")
+        f"Where a gain is shown (whole interval above 0): by the informed {SUBJECT} in "
+        f"{len(gains)} of {summary['markets']} markets, only by others in {len(others)} (of the "
+        "markets that a policy changes without gaining, one in forty is to be expected by luck)."
+        + (f" By world and number of programmes: {named}." if named else "")
     )
+
+
+def _is_told(row: Row) -> bool:
+    return bool(row["policy"] == SUBJECT and row["regime"] == "informed")
+
+
+def _finished(summary: Summary) -> set[str]:
+    return {name_of(row) for row in deployable(summary) if not unfinished(row)}
 
 
 def _ends(row: Row) -> str:

@@ -1,6 +1,5 @@
 """From outcomes of cells to the figures that are reported."""
 
-import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -53,13 +52,13 @@ class Table:
         found = (self.known[Cell(*market, seed)].get(entry.name) for seed in self.protocol.seeds)
         return [outcome for outcome in found if outcome is not None]
 
-    def pairs(self, market: Market, one: Entry, other: Entry) -> list[tuple[Outcome, Outcome]]:
-        """Outcomes of two entries in the cells of a market that both have run."""
+    def together(self, market: Market, *entries: Entry) -> list[tuple[Outcome, ...]]:
+        """Outcomes of several entries in the cells of a market that all of them have run."""
         cells = (self.known[Cell(*market, seed)] for seed in self.protocol.seeds)
         return [
-            (known[one.name], known[other.name])
+            tuple(known[entry.name] for entry in entries)
             for known in cells
-            if one.name in known and other.name in known
+            if all(entry.name in known for entry in entries)
         ]
 
     def shares(
@@ -142,7 +141,7 @@ def _share_of(table: Table, market: Market, entry: Entry, reference: Entry) -> f
 
     None where the reference was not run, or gained nothing to take a share of.
     """
-    both = table.pairs(market, entry, reference)
+    both = table.together(market, entry, reference)
     best = sum(theirs.gain for _, theirs in both)
     return sum(mine.gain for mine, _ in both) / best if both and best > 0 else None
 
@@ -219,13 +218,16 @@ def null_budget_use(table: Table, entry: Entry) -> float | None:
 
 
 def regret_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """What never being told costs: best entry of a market less this one, mean and worst."""
+    """What another choice would have brought: best of a market less this one, mean and worst.
+
+    No offers, which bring nothing, are a choice too.
+    """
     chosen = [entry for entry in entries if table.finished(entry)]
     values = {entry: table.shares(entry) for entry in chosen}
     means = {entry: of.mean(axis=1) for entry, of in values.items() if of is not None}
     if not means:
         return []
-    best = np.max(list(means.values()), axis=0)
+    best = np.maximum(np.max(list(means.values()), axis=0), 0.0)
     rows = [
         {
             **labels(entry),
@@ -234,7 +236,7 @@ def regret_rows(table: Table, entries: Iterable[Entry]) -> list[dict[str, Any]]:
         }
         for entry, mean in means.items()
     ]
-    return sorted(rows, key=lambda row: (math.isnan(row["mean_regret"]), row["mean_regret"]))
+    return sorted(rows, key=lambda row: float(row["mean_regret"]))
 
 
 def misspecification_rows(table: Table) -> list[dict[str, Any]]:
@@ -242,7 +244,7 @@ def misspecification_rows(table: Table) -> list[dict[str, Any]]:
     rows = []
     for market in table.markets:
         for wrong in table.protocol.told_wrong(Cell(*market, table.protocol.seeds[0])):
-            both = table.pairs(market, wrong, wrong._replace(wrong=""))
+            both = table.together(market, wrong, wrong._replace(wrong=""))
             if not both:
                 continue
             loss = over_seeds(np.array([right.share - mine.share for mine, right in both]))
@@ -251,6 +253,7 @@ def misspecification_rows(table: Table) -> list[dict[str, Any]]:
                     **market._asdict(),
                     "policy": wrong.policy,
                     "told": wrong.wrong,
+                    "seeds": len(both),
                     "share": float(np.mean([mine.share for mine, _ in both])),
                     "loss": loss.value,
                     "ci_low": loss.low,
@@ -265,26 +268,25 @@ def clairvoyant_rows(table: Table, entry: Entry) -> list[dict[str, Any]]:
 
     ``share`` is what the entry reaches; ``information`` what the clairvoyant rollout reaches beyond
     it; ``learning`` what the clairvoyant, who learns nothing, reaches beyond that. None where the
-    clairvoyant gains nothing or the clairvoyant rollout was not run.
+    clairvoyant gains nothing. Of the seeds that all three have run.
     """
     rows = []
     for market in table.markets:
-        both = table.pairs(market, entry, CLAIRVOYANT)
-        if not both:
+        three = table.together(market, entry, CLAIRVOYANT_ROLLOUT, CLAIRVOYANT)
+        if not three:
             continue
-        best = sum(theirs.gain for _, theirs in both)
+        mine, seeing, best = (sum(of.gain for of in each) for each in zip(*three, strict=True))
         row: dict[str, Any] = {
             **market._asdict(),
-            "clairvoyant": best / sum(theirs.margin for _, theirs in both),
+            "seeds": len(three),
+            "clairvoyant": best / sum(reference.margin for *_, reference in three),
             "share": None,
             "information": None,
             "learning": None,
         }
         if best > 0:
-            row["share"] = share = sum(mine.gain for mine, _ in both) / best
-            seeing = table.pairs(market, CLAIRVOYANT_ROLLOUT, CLAIRVOYANT)
-            if seeing:
-                seen = sum(mine.gain for mine, _ in seeing) / best
-                row |= {"information": seen - share, "learning": 1.0 - seen}
+            row["share"] = mine / best
+            row["information"] = (seeing - mine) / best
+            row["learning"] = (best - seeing) / best
         rows.append(row)
     return rows

@@ -25,21 +25,25 @@ class Target(NamedTuple):
 
 
 def targets(summary: Summary) -> list[Target]:
-    """One line for each thing that the benchmark asks; what is not all run is "no" or "open".
+    """One line for each thing that the benchmark asks.
+
+    What is not all run is "no" or "open", and so is everything in a quick look.
 
     Parameters
     ----------
     summary
-        What ``bench policies --json`` prints.
+        What ``experiments.benchmark.findings`` gives, with ``quick``.
     """
-    ours = [row for row in _deployable(summary) if row["policy"] == SUBJECT]
-    return [
+    ours = [row for row in deployable(summary) if row["policy"] == SUBJECT]
+    found = [
         *(target for row in ours for target in (_first(summary, row), _worth(summary, row))),
         *(_no_worse(summary, row) for row in ours),
         *(_null_budget(summary, row) for row in ours if row["regime"] == "informed"),
         _small(summary),
         _violations(summary),
     ]
+    whole = not summary["quick"]
+    return [target._replace(met=_met(target.met, whole)) for target in found]
 
 
 def rivals(rows: Iterable[Row], subject: Row) -> list[Row]:
@@ -83,7 +87,8 @@ def verdict(low: float, high: float, least: float) -> str:
     return "no" if high <= least else "open"
 
 
-def _deployable(summary: Summary) -> list[Row]:
+def deployable(summary: Summary) -> list[Row]:
+    """Coverage of the entries that a firm could use and that were told the truth."""
     return [
         row for row in summary["coverage"] if row["regime"] != "reference" and not row["told_wrong"]
     ]
@@ -103,9 +108,9 @@ def _first(summary: Summary, entry: Row) -> Target:
         "more, in interquartile mean"
     )
     row = _of(summary["interquartile_mean"], entry)
-    mine = [one for one in summary["rollout_ahead"] if one[SUBJECT] == _entry(entry).name]
+    mine = [one for one in summary["rollout_ahead"] if one[SUBJECT] == entry_of(entry).name]
     others = rivals(mine, entry)
-    missing = [one for one in rivals(_deployable(summary), entry) if unfinished(one)]
+    missing = [one for one in rivals(deployable(summary), entry) if unfinished(one)]
     if row is None or not others:
         return Target(asked, unfinished(entry) or "nobody to compare it with", "open")
     verdicts = [verdict(other["ci_low"], other["ci_high"], 0.0) for other in others]
@@ -113,7 +118,8 @@ def _first(summary: Summary, entry: Row) -> Target:
     found = (
         f"{share(row['value'])}; distance to the best of them, {name_of(closest)}: "
         f"{with_interval(closest)}. Of {len(others)}: ahead of {verdicts.count('yes')}, behind "
-        f"{verdicts.count('no')}, undecided {verdicts.count('open')}"
+        f"{sum(other['ci_high'] < 0 for other in others)}, level with or undecided "
+        f"{sum(other['ci_low'] <= 0 <= other['ci_high'] for other in others)}"
     )
     if missing:
         found += f"; {len(missing)} more are unfinished"
@@ -203,5 +209,6 @@ def market(row: Row) -> str:
     return f"{row['world']} {row['response']} {row['programme']}"
 
 
-def _entry(row: Row) -> Entry:
+def entry_of(row: Row) -> Entry:
+    """The entry that a row names."""
     return Entry(row["policy"], row["regime"], row["train_minutes"])

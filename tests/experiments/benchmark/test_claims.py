@@ -47,6 +47,21 @@ def test_a_claim_holds_only_with_its_whole_interval(tmp_path):
     assert rows["redemption +40 %"]["holds"] == "yes"
 
 
+def test_a_claim_is_open_where_its_interval_holds_what_is_promised(tmp_path):
+    results = Results(tmp_path, SMALL)
+    for cell in SMALL.cells:
+        mine = OUTCOME._replace(gain=1.0 + 0.2 * cell.seed)  # return 0.1 to 0.3 higher
+        results.add(cell, {MINE.name: mine, STATIC.name: OUTCOME})
+    (row,) = (
+        row
+        for row in claim_rows(Table(results), MINE)
+        if row["response"] == "literature" and row["claim"].startswith("ROI")
+    )
+    assert row["value"] == pytest.approx(0.2)  # more than the 15 % that are promised
+    assert row["ci_low"] < 0.15 < row["ci_high"]
+    assert row["holds"] == "open"
+
+
 def test_who_spends_nothing_has_no_return_on_it(tmp_path):
     rows = rows_of(tmp_path, OUTCOME._replace(settled=0.0, contacts=0.0))
     assert rows["ROI +15-40 %"]["holds"] == "undefined"

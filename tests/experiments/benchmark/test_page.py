@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from agents.errors import InputError
 from experiments.bench.policies import bench_policies
 from experiments.benchmark.figure import ladder_figure
 from experiments.benchmark.findings import findings
 from experiments.benchmark.page import page
 from experiments.benchmark.protocol import PROTOCOL, Entry
 from experiments.benchmark.results import Outcome, Results
+from experiments.benchmark.summary import TOLERANCE
 from experiments.benchmark.targets import name_of, rivals, targets
+from experiments.report.wording import decimal
 
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = dataclasses.replace(
     PROTOCOL,
     version=0,
@@ -123,6 +127,31 @@ def test_the_whole_interval_decides(summary, low, high, said):
     assert {met for asked, met in found.items() if "worth more" in asked} == {said}
 
 
+@pytest.mark.parametrize(
+    ("mean", "low", "said"), [(0.91, 0.905, "yes"), (0.91, 0.89, "open"), (0.89, 0.87, "open")]
+)
+def test_the_small_problem_is_met_with_its_whole_interval(summary, mean, low, said):
+    ends = {"value": mean, "low": low, "high": 0.93, "seeds": 3}
+    assert _met({**summary, "small_problem_intervals": {"rollout": ends}})[SMALL_PROBLEM] == said
+
+
+def test_nothing_run_is_no_proof_of_no_violations(summary):
+    none = {"found": 0, "runs": 0}
+    coverage = [row | {"runs": 0, "done": 0} for row in summary["coverage"]]
+    assert _met({**summary, "violations": none, "coverage": coverage})[VIOLATIONS] == "open"
+
+
+def test_level_is_not_ahead_and_not_behind(summary):
+    rows = [row | {"value": 0.0, "ci_low": 0.0, "ci_high": 0.0} for row in summary["rollout_ahead"]]
+    first = [
+        target
+        for target in targets({**summary, "rollout_ahead": rows})
+        if "ahead of every other" in target.asked
+    ]
+    assert {target.met for target in first} == {"no"}
+    assert "Of 3: ahead of 0, behind 0, level with or undecided 3" in first[0].found
+
+
 @pytest.mark.parametrize(("high", "said"), [(0.01, "open"), (-0.003, "no")])
 def test_not_shown_to_be_no_worse_is_not_shown_to_be_worse(summary, high, said):
     market = {
@@ -210,9 +239,12 @@ def test_few_seeds_rank_nothing(tmp_path):
     results = Results(tmp_path, two)
     for cell in two.cells:
         results.add(cell, {name: OUTCOME._replace(gain=50 * gain) for name, gain in GAINS.items()})
-    found = findings(results, {}) | {"quick": True}
+    found = findings(results, {}) | {"quick": False}
     met = _met(found)
     assert {met[asked] for asked in met if "ahead of" in asked or "worth more" in asked} == {"open"}
+    found = findings(results, {"rollout": [0.950, 0.951]}) | {"quick": True}
+    assert set(_met(found).values()) == {"open"}
+    assert "yes" in set(_met(found | {"quick": False}).values())
     assert b"<svg" in ladder_figure(found)
     assert "**A quick look**, not the protocol: 2 markets, 2 seeds" in page(found)
 
@@ -225,13 +257,14 @@ def test_each_section_has_the_rows_that_are_known(summary):
     )
     assert "It gains in 2 of 2 markets, +1.020 % of the margin in the mean." in text
     assert "the rollout reaches 47 %, not knowing costs 24 % and learning 29 %." in text
-    assert "| grocery null | literature | −0.200 % | +0.700 % | +0.700 % to +0.700 % |" in text
+    assert "| grocery null | literature | 3 | −0.200 % | +0.700 % | +0.700 % to +0.700 % |" in text
     assert "Of 4 such pairs, being told wrong costs in 4, helps in 0" in text
     assert "| rollout | 93.0 % | 90.5 % to 95.5 % | 3 |" in text
-    assert "| blanket | 0 | 2 |" in text
+    assert "| blanket | 0 | 0 | 2 | grocery null tiered (" in text
+    assert "| rfm_rules | 2 | 0 | 0 | |" in text
     assert "| rollout (robust, 1 min) | +0.500 % | +0.500 % |" in text
     # A gain of 0.25 for 1.00 spent, against a loss of 0.50 for 5.00.
-    assert "| grocery literature | +35.0 pp | +32.0 pp to +38.0 pp | yes |" in text
+    assert "| grocery literature | 3 | +35.0 pp | +32.0 pp to +38.0 pp | yes |" in text
 
 
 def test_a_gain_in_one_market_is_in_the_plain_mean_alone(tmp_path):
@@ -255,19 +288,56 @@ def test_a_gain_in_one_market_is_in_the_plain_mean_alone(tmp_path):
     assert re.search(r"\| blanket \| .*\| \+1.500 % \| \+3.000 % \| 0.0 % \| 0 % \|", text)
     # Not idle, though those who were told wrong are.
     assert re.search(r"\| rollout \(informed, 1 min\) \| .*\| 0.0 % \| 0 % \| 0.0 % \|", text)
-    assert "gain (whole interval above 0) in 1 of 2 markets" in text
+    assert "by the informed rollout in 1 of 2 markets, only by others in 0" in text
     assert "Of 2 such pairs, being told wrong costs in 1, helps in 0" in text
     assert "In 1 the mean is below that of no offers" in text
 
 
-def test_published_results_say_what_the_published_page_says(tmp_path):
-    """docs/benchmark.md is the page of docs/benchmark, whatever code they are of."""
-    root = Path(__file__).resolve().parents[3]
-    found = bench_policies(False, root / "docs/benchmark", 1, 0.0, tmp_path / "benchmark.md")
-    for name in ("benchmark.md", "figures/benchmark.svg"):
-        published = (root / "docs" / name).read_text("utf-8")
-        assert (tmp_path / name).read_text("utf-8") == published, (
-            f"docs/{name} is not what docs/benchmark says: loyaltylab bench policies "
-            "--folder docs/benchmark --hours 0 --write docs/benchmark.md"
+@pytest.mark.parametrize("place", ["", "none/benchmark.md"])
+def test_a_page_that_cannot_be_written_is_said_before_anything_runs(tmp_path, place):
+    with pytest.raises(InputError, match="--write"):
+        bench_policies(True, tmp_path / "runs", 1, 1.0, tmp_path / place)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Findings of docs/benchmark, whatever code they are of, and a folder with their page."""
+    home = tmp_path_factory.mktemp("published")
+    return bench_policies(False, ROOT / "docs/benchmark", 1, 0.0, home / "benchmark.md"), home
+
+
+@pytest.mark.parametrize("name", ["benchmark.md", "figures/benchmark.svg"])
+def test_the_published_page_is_that_of_the_published_results(published, name):
+    assert (published[1] / name).read_text("utf-8") == (ROOT / "docs" / name).read_text("utf-8"), (
+        f"docs/{name} is not what docs/benchmark says: loyaltylab bench policies "
+        "--folder docs/benchmark --hours 0 --write docs/benchmark.md"
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("rollout, told how customers respond", "rollout (informed, 1 min)"),
+        ("PPO, told", "maskable_ppo (informed, 1 min)"),
+        ("rollout, never told", "rollout (robust, 1 min)"),
+        ("price-conditioned PPO, never told", "price_ppo (robust, 1 min)"),
+        ("PPO, never told", "maskable_ppo (robust, 1 min)"),
+        ("RFM rules", "rfm_rules"),
+        ("offers to everybody", "blanket"),
+    ],
+)
+def test_the_readme_has_the_published_figures(published, label, name):
+    def row_of(key):
+        return next(row for row in published[0][key] if name_of(row) == name)
+
+    def written(row, digits):
+        value, low, high = (
+            decimal(100 * row[key], digits, sign=True) for key in ("value", "ci_low", "ci_high")
         )
-    assert found["protocol_version"] == PROTOCOL.version
+        return f"{value} ({low} to {high})"
+
+    worse = sum(one["high"] <= TOLERANCE for one in row_of("non_inferiority")["markets"])
+    middle = written(row_of("interquartile_mean"), 3)
+    start = f"| {label} | {middle} | {written(row_of('plain_mean'), 2)} | {worse}"
+    assert start in (ROOT / "README.md").read_text("utf-8")

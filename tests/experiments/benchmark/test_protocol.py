@@ -30,16 +30,16 @@ def test_results_of_other_code_or_configuration_are_refused(tmp_path):
 
 def test_results_of_other_code_can_be_read_and_not_added_to(tmp_path):
     with pytest.raises(InputError, match="no results to read"):
-        Results(tmp_path / "none", PROTOCOL, None)
+        Results(tmp_path / "none", PROTOCOL, reads=True)
     assert not (tmp_path / "none").exists()
     Results(tmp_path, PROTOCOL, "one").add(CELL, {"random:rule": OUTCOME})
-    read = Results(tmp_path, PROTOCOL, None)
+    read = Results(tmp_path, PROTOCOL, reads=True)
     assert read.known(CELL) == {"random:rule": OUTCOME}
     assert read.mark == "one"
     with pytest.raises(RuntimeError, match="to be read"):
         read.add(CELL, {"blanket:rule": OUTCOME})
     with pytest.raises(InputError, match="another protocol"):
-        Results(tmp_path, dataclasses.replace(PROTOCOL, customers=7), None)
+        Results(tmp_path, dataclasses.replace(PROTOCOL, customers=7), reads=True)
 
 
 def test_every_market_is_covered_by_every_seed():
@@ -74,6 +74,14 @@ def test_finished_entries_are_not_missing_any_more(tmp_path):
     again.add(CELL, {entries[1].name: OUTCOME._replace(gain=1.0)})
     assert again.known(CELL)[entries[0].name] == OUTCOME
     assert again.known(CELL)[entries[1].name].share == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"random:rule": {"gain": 1.0}}'])
+def test_a_file_of_something_else_is_named(tmp_path, text):
+    results = Results(tmp_path, PROTOCOL)
+    (tmp_path / f"{CELL.name}.json").write_text(text)
+    with pytest.raises(InputError, match=r"grocery-null-tiered-1\.json"):
+        results.known(CELL)
 
 
 def test_results_of_another_protocol_are_refused(tmp_path):

@@ -72,7 +72,7 @@ def test_every_entry_of_a_cell_is_on_disk(folder):
 
 
 def test_the_summary_has_the_keys_that_the_benchmark_promises(folder):
-    summary = findings(Results(folder / "cells", TINY, None), {"rollout": [0.8, 1.0]})
+    summary = findings(Results(folder / "cells", TINY, reads=True), {"rollout": [0.8, 1.0]})
     assert {
         "protocol_version", "rows", "interquartile_mean", "null_informed_budget_use",
         "small_problem", "misspecification", "trade_press_claims",

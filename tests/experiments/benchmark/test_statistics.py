@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from experiments.benchmark.statistics import interquartile_mean, over_markets, over_seeds
+from experiments.benchmark.statistics import over_markets, over_seeds
 
 
 def test_the_interquartile_mean_leaves_a_quarter_out_at_each_end():
     values = np.array([[-100.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 1000.0]])
-    assert interquartile_mean(values) == pytest.approx((2 + 3 + 4 + 5) / 4)
+    assert over_markets(values, ["a", "b"]).value == pytest.approx((2 + 3 + 4 + 5) / 4)
 
 
 def test_an_interval_over_seeds_covers_as_often_as_it_says():
@@ -23,16 +23,26 @@ def test_one_seed_says_nothing_of_others():
     assert over_seeds(np.array([1.0])).low == -np.inf
 
 
-def test_the_bootstrap_of_a_mean_of_many_markets_covers():
+@pytest.mark.parametrize("cut", [0.0, 0.25])
+@pytest.mark.parametrize("idle", [0.0, 0.6])
+def test_intervals_over_markets_cover_in_nine_of_ten_cases(cut, idle):
+    """As in the protocol: three worlds, fifteen markets each that share five seeds' luck.
+
+    They cover in 92 % (98 % where most values are 0), in 87 % if all seeds were drawn; the test
+    fails by luck in 2 of 1,000 cases (binomial, 400 draws), and its draws are fixed.
+    """
     rng = np.random.default_rng(6)
-    centre = rng.normal(size=(30, 1))
-    truth = interquartile_mean(np.repeat(centre, 2, axis=1))
-    covered = []
-    for _ in range(120):
-        luck = rng.normal(0, 0.3, (30, 5))
-        found = over_markets(centre + luck, [str(at) for at in range(30)], resamples=300)
-        covered.append(found.low <= truth <= found.high)
-    assert np.mean(covered) > 0.8
+    worlds = np.repeat(["a", "b", "c"], 15)
+    centre = rng.normal(0, 2.0, (45, 1))
+    works = rng.random((45, 1)) >= idle  # in the other markets it changes nothing
+
+    def draw(seeds):
+        shared = np.repeat(rng.normal(0, 1.0, (3, seeds)), 15, axis=0)
+        return works * (centre + shared + rng.normal(0, 0.5, (45, seeds)))
+
+    truth = over_markets(draw(20_000), worlds, cut=cut, resamples=1).value
+    found = [over_markets(draw(5), worlds, cut=cut, resamples=200) for _ in range(400)]
+    assert np.mean([one.low <= truth <= one.high for one in found]) > 0.88
 
 
 def test_the_spread_of_few_seeds_is_not_taken_for_less_than_it_is():
@@ -67,15 +77,3 @@ def test_a_difference_is_paired():
 def test_equal_values_have_an_interval_of_no_width():
     found = over_markets(np.full((3, 5), 2.0), ["a", "a", "b"])
     assert found == (2.0, 2.0, 2.0)
-
-
-def test_markets_that_share_their_seeds_are_drawn_together():
-    rng = np.random.default_rng(8)
-    worlds = np.repeat(["a", "b", "c"], 15)
-    covered = []
-    for _ in range(150):
-        shared = np.repeat(rng.normal(0, 1.0, (3, 5)), 15, axis=0)
-        values = shared + rng.normal(0, 1.0, (45, 5))
-        found = over_markets(values, list(worlds), resamples=300)
-        covered.append(found.low <= 0.0 <= found.high)
-    assert np.mean(covered) > 0.75  # by market alone it is about one half

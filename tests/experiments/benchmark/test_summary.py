@@ -89,6 +89,9 @@ def test_only_what_is_shown_to_be_no_worse_passes(table):
 
 def test_budget_use_in_null_markets_counts_the_worst(table):
     assert null_budget_use(table, GOOD) == 0.0
+    for cell, known in table.known.items():
+        if cell.programme == "tiered":
+            known[BAD.name] = known[BAD.name]._replace(settled=1.0)
     assert null_budget_use(table, BAD) == pytest.approx(0.2)
 
 
@@ -96,6 +99,9 @@ def test_regret_is_against_the_best_in_each_market(table):
     first, second = regret_rows(table, [BAD, GOOD])
     assert (first["policy"], first["worst_regret"]) == ("good", 0.0)
     assert second["worst_regret"] == pytest.approx(0.02)
+    assert second["mean_regret"] == pytest.approx((0.02 + 0.01) / 2)
+    (alone,) = regret_rows(table, [BAD])  # no offers are a choice too
+    assert alone["mean_regret"] == pytest.approx(0.01)
 
 
 def test_a_mean_that_cuts_nothing_is_of_all_cells(table):
@@ -130,7 +136,9 @@ def test_the_clairvoyants_gain_is_split_without_rest(table):
     for cell, known in table.known.items():
         if cell.seed == 1:
             known[CLAIRVOYANT_ROLLOUT.name] = OUTCOME._replace(gain=0.7)
-        else:
+        if cell.seed == 2:  # the clairvoyant rollout is missing: no part of any sum
+            known[CLAIRVOYANT.name] = OUTCOME._replace(gain=9.0)
+        if cell.seed == 3:
             del known[CLAIRVOYANT.name]
     rows = {(row["response"], row["programme"]): row for row in clairvoyant_rows(table, GOOD)}
     assert len(rows) == 4

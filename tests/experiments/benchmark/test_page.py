@@ -321,6 +321,7 @@ def test_the_published_page_is_that_of_the_published_results(published, name):
         ("rollout, told how customers respond", "rollout (informed, 1 min)"),
         ("PPO, told", "maskable_ppo (informed, 1 min)"),
         ("rollout, never told", "rollout (robust, 1 min)"),
+        ("rollout, never told, 10 minutes", "rollout (robust, 10 min)"),
         ("price-conditioned PPO, never told", "price_ppo (robust, 1 min)"),
         ("PPO, never told", "maskable_ppo (robust, 1 min)"),
         ("RFM rules", "rfm_rules"),
@@ -341,3 +342,10 @@ def test_the_readme_has_the_published_figures(published, label, name):
     middle = written(row_of("interquartile_mean"), 3)
     start = f"| {label} | {middle} | {written(row_of('plain_mean'), 2)} | {worse}"
     assert start in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_readme_has_the_published_shares_of_the_small_problem(published):
+    share = published[0]["small_problem"]
+    told = f"reaches\n{share['rollout']:.0%} of the gain, PPO {share['maskable_ppo']:.0%}"
+    assert told.replace("%", " %") in (ROOT / "README.md").read_text("utf-8")
+    assert max(share["lin_ucb"], share["lin_ts"]) < 0.5

@@ -5,22 +5,24 @@ In a notebook: ``design("world=coffee_shop", "trials=50")``. The command writes 
 """
 
 import dataclasses
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.files import write_atomic
+from agents.records import WEEKS_PER_QUARTER
 from agents.rng import derive_seed
+from experiments.benchmark.statistics import over_seeds
 from experiments.config import DesignConfig, compose_design, load_option
 from experiments.console import Progress
+from experiments.kept_run import keep_logs, unfinished
 from experiments.run_directory import RunDirectory, plain_json, write_json
 from experiments.training_task import told
-from experiments.version import market_code, version
+from experiments.version import version
 from experiments.worlds import build_world, draw_customers
 from policies.design.static import (
     FoundDesign,
@@ -36,7 +38,10 @@ from sim.world import World
 if TYPE_CHECKING:
     from agents.records import Customers
 
-FOUND = "found"
+FOUND, REDESIGNED, NOTHING, START = "found", "redesigned", "no_programme", "start"
+_TRIALS = "trials.log"
+# What a run that goes on may ask for otherwise.
+_MAY_CHANGE = ("trials", "redesign", "minutes", "episodes")
 
 
 def design(*overrides: str, progress: Progress | None = None) -> dict[str, Any]:
@@ -61,30 +66,40 @@ def run_design(config: DesignConfig) -> dict[str, Any]:
     """Search, write summary.json, report.html and the programme found, and print the outcome.
 
     The programme is ``programme/<name>_found.yaml`` in the run's folder, which ``--config-dir``
-    takes. Trials stand in ``<runs_dir>/.<name>.trials.log`` until all is done.
+    takes; ``redesign-<algorithm>/`` has log and TensorBoard of a designer's training. Trials and
+    training are kept until all is done (``experiments.kept_run.unfinished``).
     """
     from experiments.report.design import render_design, summary_text
 
-    with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
-        journal = Path(config.runs_dir).absolute() / f".{config.name}.{_mark(config)}.trials.log"
-        summary = design_config(config, progress, journal)
+    with (
+        RunDirectory(config.runs_dir, config.name) as run,
+        unfinished(config, _MAY_CHANGE) as kept,
+        Progress() as progress,
+    ):
+        summary = design_config(config, progress, kept)
         write_json(run.path / "summary.json", summary)
         (run.path / "report.html").write_text(render_design(summary), encoding="utf-8")
         folder = run.path / "programme"
         folder.mkdir()
         name = f"{config.name.replace('-', '_').replace('.', '_')}_found"
         write_atomic(folder / f"{name}.yaml", _yaml(summary["found"]["programme"], name, summary))
-    journal.unlink(missing_ok=True)
-    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+        keep_logs(kept, run.path)
     print(f"{summary_text(summary)}\nreport     {run.final}/report.html")
     print(f"programme  --config-dir {run.final} programme={name}")
     return summary
 
 
 def design_config(
-    config: DesignConfig, progress: Progress | None = None, journal: Path | None = None
+    config: DesignConfig, progress: Progress | None = None, kept: Path | None = None
 ) -> dict[str, Any]:
-    """``design`` with a configuration that is composed already; ``journal`` keeps trials."""
+    """``design`` with a configuration that is composed already.
+
+    Parameters
+    ----------
+    kept
+        Folder in which trials and the training of a designer are kept, so that an interrupted run
+        goes on; None keeps nothing.
+    """
     import numba
 
     if config.threads:
@@ -102,7 +117,7 @@ def design_config(
             derive_seed(config.seed, "plan"),
             parameters,
             config.seed,
-            journal,
+            None if kept is None else kept / _TRIALS,
             lambda best: tick(),
         )
     customers = draw_customers(config, posterior, "evaluate", config.customers)
@@ -131,7 +146,14 @@ def design_config(
             "rules": _changed_rules(presets[found.start], found.programme),
         },
         "compared": compared,
-        "redesign": _redesigned(config, worlds, customers, show),
+        "redesign": _redesigned(
+            config,
+            worlds,
+            {**presets, FOUND: found.programme},
+            customers,
+            show,
+            None if kept is None else kept / f"redesign-{config.redesign}",
+        ),
     }
     plain: dict[str, Any] = plain_json(summary)
     return plain
@@ -186,13 +208,21 @@ def _rules(programme: ProgrammeParameters) -> dict[str, float]:
 
 
 def _redesigned(
-    config: DesignConfig, worlds: tuple[World, ...], customers: "Customers", show: Progress
+    config: DesignConfig,
+    worlds: tuple[World, ...],
+    programmes: Mapping[str, ProgrammeParameters],
+    customers: "Customers",
+    show: Progress,
+    folder: Path | None,
 ) -> dict[str, Any] | None:
-    """What learning to redesign brings above the starting programme; None where not asked for."""
+    """What learning to redesign brings above the starting programme, and beside all others; None
+    where not asked for.
+    """
     if config.redesign == "none":
         return None
     from envs.design.task import DesignTask
-    from policies.design.learned import DesignLearnerParameters, learn_design, lift_of
+    from policies.design.episodes import effect_of_levers, lift_of, profits_beside
+    from policies.design.learned import DesignLearnerParameters, learn_design
     from policies.training_run import TrainingRun
 
     posterior = config.world.population.posterior
@@ -201,38 +231,53 @@ def _redesigned(
         draw_customers(config, posterior, "train", config.search_customers),
         weekly_budget=0.0,
         constraints=config.constraints,
-        horizon=math.ceil(config.weeks / 13),
+        horizon=math.ceil(config.weeks / WEEKS_PER_QUARTER),
         paired=True,
     )
-    with show.stage(f"Learn to redesign ({config.redesign})", 1.0) as tick:
-        run = TrainingRun(seconds=config.minutes * 60)
+    with (
+        show.stage(f"Learn to redesign ({config.redesign})", 1.0) as tick,
+        TrainingRun(folder, seconds=config.minutes * 60) as run,
+    ):
         run.tell = told(tick, run.progress)
         parameters = DesignLearnerParameters(config.redesign, episodes=10_000_000)
         designer = learn_design(task, parameters, config.seed, run)
     first = 1_000_000 + config.seed % 1_000_000
-    lifts = lift_of(
-        dataclasses.replace(task, cohort=customers),
-        designer,
-        range(first, first + config.episodes),
-    )
+    episodes = range(first, first + config.episodes)
+    test = dataclasses.replace(task, cohort=customers)
+    with show.stage("Compare on episodes of test customers", 3) as tick:
+        lifts = lift_of(test, designer.act, episodes)
+        tick()
+        effects = effect_of_levers(test, designer.act, episodes)
+        tick()
+        beside = {NOTHING: ProgrammeParameters(), **programmes, START: config.programme}
+        profits = profits_beside(test, beside, episodes)
+        tick()
+    nothing, start = profits.pop(NOTHING), profits.pop(START)
+    redesigned = start + lifts
     return {
         "algorithm": config.redesign,
         "start": config.programme.name,
         "minutes": config.minutes,
         "episodes_trained": len(designer.history),
+        "quarters": task.horizon,
+        "warmup_quarters": task.warmup,
         "lifts": lifts.tolist(),
+        "programmes": [
+            _over_episodes("programme", REDESIGNED, redesigned - nothing),
+            *(
+                _over_episodes("programme", name, one - nothing)
+                | {"ahead": _over_episodes("programme", REDESIGNED, redesigned - one)}
+                for name, one in profits.items()
+            ),
+        ],
+        "rules": [_over_episodes("rule", name, one) for name, one in effects.items()],
     }
 
 
-def _mark(config: DesignConfig) -> str:
-    """Digest of what trials depend on: another configuration begins a journal of its own."""
-    about = {
-        name: value
-        for name, value in dataclasses.asdict(config).items()
-        if name not in ("name", "runs_dir", "threads", "trials", "redesign", "minutes", "episodes")
-    }
-    text = f"{market_code()} {json.dumps(about, default=str, sort_keys=True)}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def _over_episodes(kind: str, name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Mean with a 95 % t interval over episodes."""
+    found = over_seeds(values)
+    return {kind: name, "gain": found.value, "low": found.low, "high": found.high}
 
 
 def _yaml(programme: Mapping[str, Any], name: str, summary: Mapping[str, Any]) -> str:

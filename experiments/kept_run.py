@@ -1,17 +1,21 @@
-"""A run's folder that outlives a kill: the same name and settings go on where they were."""
+"""Work that outlives a kill: the same name and settings go on where they were."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection
+import shutil
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from agents.errors import InputError
 from agents.files import write_atomic
 from experiments.run_directory import MARKER, plain_json
+from experiments.version import market_code
 
 _SETTINGS = "settings.json"
+_ANYWHERE = ("runs_dir", "threads")
 
 
 def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
@@ -31,7 +35,7 @@ def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
     """
     folder = Path(config.runs_dir).absolute() / config.name
     settings = plain_json(dataclasses.asdict(config))
-    fixed = {k: v for k, v in settings.items() if k not in (*may_change, "runs_dir", "threads")}
+    fixed = {k: v for k, v in settings.items() if k not in (*may_change, *_ANYWHERE)}
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     path = folder / _SETTINGS
     try:
@@ -49,3 +53,35 @@ def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
         reason = error.strerror or error
         raise InputError(f"runs_dir={config.runs_dir!r} cannot be used: {reason}") from error
     return folder
+
+
+@contextlib.contextmanager
+def unfinished(config: Any, may_change: Collection[str] = ()) -> Iterator[Path]:
+    """A hidden folder beside the run, ``<runs_dir>/.<name>.<mark>.kept``, deleted when the block
+    ends well; after a kill the same command finds what it has left there.
+
+    Parameters
+    ----------
+    config
+        A dataclass with ``runs_dir`` and ``name``. Other settings, or other code that decides on
+        a market, have a folder of their own.
+    may_change
+        Fields that may differ from those of the run that was interrupted.
+    """
+    values = dataclasses.asdict(config)
+    fixed = {k: v for k, v in values.items() if k not in (*may_change, "name", *_ANYWHERE)}
+    text = f"{market_code()} {json.dumps(fixed, default=str, sort_keys=True)}"
+    mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+    folder = Path(config.runs_dir).absolute() / f".{config.name}.{mark}.kept"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def keep_logs(kept: Path, run: Path) -> None:
+    """Copy log and TensorBoard of every training in ``kept`` into a run's folder."""
+    from policies.training_run import CHECKPOINT, LOG
+
+    for log in kept.glob(f"*/{LOG}"):
+        target = run / log.parent.name
+        shutil.copytree(log.parent, target, ignore=shutil.ignore_patterns(CHECKPOINT, ".*"))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from envs.task import OfferTask
 from experiments.choice import Ranked, rank, turns
 from experiments.config import RecommendConfig, compose_recommend, load_option
 from experiments.console import Progress
+from experiments.kept_run import keep_logs, unfinished
 from experiments.run_directory import RunDirectory, plain_json, write_json
 from experiments.training_task import told
 from experiments.version import version
@@ -69,11 +71,20 @@ def recommend(*overrides: str, progress: Progress | None = None) -> dict[str, An
 
 
 def run_recommend(config: RecommendConfig) -> dict[str, Any]:
-    """Compare, write summary.json and report.html, and print the outcome."""
+    """Compare, write summary.json and report.html, and print the outcome.
+
+    Trainings are kept until all is done (``experiments.kept_run.unfinished``); their logs and
+    TensorBoard stay in the run's folder.
+    """
     from experiments.report.recommend import render_recommendation, summary_text
 
-    with RunDirectory(config.runs_dir, config.name) as run, Progress() as progress:
-        summary = recommend_config(config, progress)
+    with (
+        RunDirectory(config.runs_dir, config.name) as run,
+        unfinished(config, ("beliefs", "confidence", "customers", "minutes")) as kept,
+        Progress() as progress,
+    ):
+        summary = recommend_config(config, progress, kept)
+        keep_logs(kept, run.path)
         write_json(run.path / "summary.json", summary)
         page = render_recommendation(summary)
         (run.path / "report.html").write_text(page, encoding="utf-8")
@@ -81,14 +92,22 @@ def run_recommend(config: RecommendConfig) -> dict[str, Any]:
     return summary
 
 
-def recommend_config(config: RecommendConfig, progress: Progress | None = None) -> dict[str, Any]:
-    """``recommend`` with a configuration that is composed already."""
+def recommend_config(
+    config: RecommendConfig, progress: Progress | None = None, kept: Path | None = None
+) -> dict[str, Any]:
+    """``recommend`` with a configuration that is composed already.
+
+    Parameters
+    ----------
+    kept
+        Folder in which trainings are kept, so that an interrupted run goes on; None keeps nothing.
+    """
     import numba
 
     if config.threads:
         numba.set_num_threads(min(config.threads, numba.config.NUMBA_NUM_THREADS))
     show = progress or Progress()
-    policies = _policies(config, show)
+    policies = _policies(config, show, kept)
     choices = [Choice(*pair) for pair in product(config.programmes, config.policies)]
     weights = _beliefs(config)
     gains, facts = _gains(config, choices, policies, config.constraints, show, "Compare")
@@ -144,7 +163,7 @@ def _worlds(config: RecommendConfig, programme: str) -> list[World]:
     return [build_world(with_programme, posterior, name) for name in config.responses]
 
 
-def _policies(config: RecommendConfig, show: Progress) -> dict[Choice, Policy]:
+def _policies(config: RecommendConfig, show: Progress, kept: Path | None) -> dict[Choice, Policy]:
     """The policy of every choice.
 
     Those that learn do so over all response worlds, and over all programmes that have the same
@@ -164,8 +183,11 @@ def _policies(config: RecommendConfig, show: Progress) -> dict[Choice, Policy]:
                 title = f"Train {name} for {', '.join(programmes)}"
                 with show.stage(f"Compile {name}"):
                     compile_for(name, task, config.seed)
-                with show.stage(title, 1.0) as tick:
-                    run = TrainingRun(seconds=config.minutes * 60)
+                folder = None if kept is None else kept / "-".join(("train", name, *programmes))
+                with (
+                    show.stage(title, 1.0) as tick,
+                    TrainingRun(folder, seconds=config.minutes * 60) as run,
+                ):
                     run.tell = told(tick, run.progress)
                     policy = learn_in_time(name, task, config.seed, run)
             found |= {Choice(programme, name): policy for programme in programmes}

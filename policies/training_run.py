@@ -1,9 +1,8 @@
 """One training: how long it may go on, what it logs, where it can be taken up again.
 
-Every learner of offers has the same shape: ``learn(task, parameters, seed, run) -> Policy``. It
-looks at ``run.over`` after each iteration, logs with ``run.log``, and saves its whole state with
-``run.save``, so that a killed run loses at most one iteration. Designers of programmes
-(``policies.design.learned``) only log: their training is short and begins anew.
+Every learner has the same shape: ``learn(task, parameters, seed, run) -> Policy``. It looks at
+``run.over`` after each iteration, logs with ``run.log``, and saves its whole state with
+``run.save``, so that a killed run loses at most one iteration.
 """
 
 import math

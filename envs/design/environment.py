@@ -136,6 +136,7 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
         self._starts: dict[int, tuple[Customers, Quarter]] = {}
         self._key = np.uint64(0)
         self._episode = 0
+        self._world = 0
         self._quarters = 0
         self._running: RunningProgramme | None = None
         self._twin: RunningProgramme | None = None
@@ -153,7 +154,7 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
             self._key = derive_seed(base, "train")
             self._episode = 0
         self._episode += 1
-        world = int(self.np_random.integers(len(self.task.worlds)))
+        world = self._world = int(self.np_random.integers(len(self.task.worlds)))
         self.levers = self.task.levers_of(world)
         self._running = self._start(world)
         self._twin = self._start(world) if self.task.paired else None
@@ -196,6 +197,11 @@ class ProgrammeDesignEnv(gym.Env[Any, Any]):
         return episode_table(self._rows) if self.render_mode == "ansi" else None
 
     # ------------------------------------------------------------------------------- parts
+
+    @property
+    def world(self) -> int:
+        """Which of the task's worlds this episode lives in: for analyses, not for policies."""
+        return self._world
 
     @property
     def running(self) -> RunningProgramme:

@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmark.statistics import over_seeds
 from experiments.report import document
 from experiments.report.console_text import aligned, wrapped
 from experiments.report.elements import (
-    Column,
     Group,
     Markup,
     bullets,
@@ -20,6 +18,14 @@ from experiments.report.elements import (
     tag,
 )
 from experiments.report.figures import BLUE, Figure, amount, base_layout, gains_with_intervals
+from experiments.report.redesign import (
+    COLUMNS,
+    cells,
+    programme_name,
+    redesigned,
+    redesigned_text,
+    spaced,
+)
 from experiments.report.wording import decimal
 
 Summary = Mapping[str, Any]
@@ -45,15 +51,16 @@ def headline(summary: Summary) -> str:
     if found <= 0 and means[best] <= 0:
         least = best if means[best] > found else "found"
         return (
-            f"No programme pays: the best, {_name(least)}, costs {amount(-means[least])} per "
-            f"customer in {summary['weeks']} weeks."
+            f"No programme pays: the best, {programme_name(least)}, costs "
+            f"{amount(-means[least])} per customer in {summary['weeks']} weeks."
         )
     sure = "" if min(lows) > 0 else " Its interval includes losses in at least one world."
     ahead = found - means[best]
     word = "more" if ahead >= 0 else "less"
     return (
         f"The design found brings {amount(found)} per customer in {summary['weeks']} weeks above "
-        f"no programme, {amount(abs(ahead))} {word} than the best preset ({_name(best)}).{sure}"
+        f"no programme, {amount(abs(ahead))} {word} than the best preset "
+        f"({programme_name(best)}).{sure}"
     )
 
 
@@ -62,16 +69,15 @@ def summary_text(summary: Summary) -> str:
     lines = ["", *wrapped(headline(summary)), ""]
     for world in summary["compared"]:
         lines += [f"response {world['response']}: above no programme, per customer"]
-        lines += aligned([[_name(row["programme"]), *_cells(row)] for row in world["programmes"]])
+        lines += aligned(
+            [[programme_name(row["programme"]), *cells(row)] for row in world["programmes"]]
+        )
         if world["rules"]:
             lines += ["", f"each rule changed alone, above {summary['found']['start']}"]
-            lines += aligned(
-                [[_rule(summary, row["rule"]), *_cells(row)] for row in world["rules"]]
-            )
+            lines += aligned([[_rule(summary, row["rule"]), *cells(row)] for row in world["rules"]])
         lines.append("")
-    redesign = summary.get("redesign")
-    if redesign:
-        lines += wrapped(_redesign_words(redesign))
+    if summary.get("redesign"):
+        lines += redesigned_text(summary["redesign"])
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -97,6 +103,7 @@ def render_design(summary: Summary) -> str:
             _answer(summary),
             _rules(summary),
             _search(summary),
+            redesigned(summary),
             section("limits", "What these numbers do not show", bullets(_NOT_SHOWN)),
         )
     )
@@ -107,7 +114,7 @@ def _answer(summary: Summary) -> Markup:
     groups = [
         Group(
             f"response {world['response']}",
-            [[_name(row["programme"]), *_cells(row)] for row in world["programmes"]],
+            [[programme_name(row["programme"]), *cells(row)] for row in world["programmes"]],
         )
         for world in summary["compared"]
     ]
@@ -116,21 +123,19 @@ def _answer(summary: Summary) -> Markup:
         f"{row['rule'].replace('_', ' ')}: {_number(row['before'])} → {_number(row['after'])}"
         for row in found["rules"]
     )
-    redesign = summary.get("redesign")
     return section(
         "answer",
         "The answer",
         paragraph(headline(summary), class_="headline"),
         figure(
             "Profit above no programme",
-            _forest(summary["compared"], "programmes", "programme", _name),
+            _forest(summary["compared"], "programmes", "programme", programme_name),
             "Per customer over the whole run, margin less rewards less points owed at the end; "
             "same customers and luck in every programme; 95 % intervals over customers.",
         ),
-        table("Profit per customer above no programme", _COLUMNS, *groups),
+        table("Profit per customer above no programme", COLUMNS, *groups),
         tag("h3", f"The design found, starting from {found['start']}"),
         changed or paragraph("No rule was changed."),
-        paragraph(_redesign_words(redesign)) if redesign else Markup(""),
     )
 
 
@@ -138,7 +143,7 @@ def _rules(summary: Summary) -> Markup:
     groups = [
         Group(
             f"response {world['response']}",
-            [[_rule(summary, row["rule"]), *_cells(row)] for row in world["rules"]],
+            [[_rule(summary, row["rule"]), *cells(row)] for row in world["rules"]],
         )
         for world in summary["compared"]
         if world["rules"]
@@ -152,7 +157,7 @@ def _rules(summary: Summary) -> Markup:
             _forest(summary["compared"], "rules", "rule", lambda name: _rule(summary, name)),
             "Paired with the unchanged preset on the same customers and luck.",
         ),
-        table(f"Profit per customer above {start}", _COLUMNS, *groups),
+        table(f"Profit per customer above {start}", COLUMNS, *groups),
     )
 
 
@@ -185,9 +190,6 @@ def _search(summary: Summary) -> Markup:
     )
 
 
-_COLUMNS = (Column("", "text"), Column("gain"), Column("95 % interval"))
-
-
 def _forest(worlds: Sequence[Mapping[str, Any]], key: str, name: str, named: Any) -> Figure | None:
     return gains_with_intervals(
         {
@@ -205,32 +207,13 @@ def _gain(world: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return row
 
 
-def _redesign_words(redesign: Mapping[str, Any]) -> str:
-    lifts = over_seeds(np.array(redesign["lifts"]))
-    return (
-        f"Learning to redesign {redesign['start']} every quarter ({redesign['algorithm'].upper()}, "
-        f"{redesign['minutes']:g} minutes, {redesign['episodes_trained']:,} episodes) brings "
-        f"{amount(lifts.value)} per customer above leaving it alone ({amount(lifts.low)} to "
-        f"{amount(lifts.high)}, 95 % over {len(redesign['lifts'])} episodes), with notice and "
-        "grandfathering."
-    )
-
-
 def _rule(summary: Summary, name: str) -> str:
-    words = name.replace("_", " ")
+    words = spaced(name)
     changed = {row["rule"]: row for row in summary["found"]["rules"]}
     if name not in changed:
         return words
     row = changed[name]
     return f"{words} {_number(row['before'])} → {_number(row['after'])}"
-
-
-def _name(programme: str) -> str:
-    return "the design found" if programme == "found" else programme
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [amount(row["gain"]), f"{amount(row['low'])} to {amount(row['high'])}"]
 
 
 def _number(value: float) -> str:

@@ -1,11 +1,14 @@
 """PPO and SAC that redesign a programme every quarter (``loyaltylab/ProgrammeDesign-v0``)."""
 
+import pickle
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
@@ -16,6 +19,9 @@ from envs.design.task import DesignTask
 from policies.base import CLIP
 from policies.network import one_torch_thread
 from policies.training_run import TrainingRun
+
+ITERATION = 8  # episodes between two checkpoints; of PPO, what it learns from at once
+_REMEMBERED = 50_000  # quarters that SAC learns from
 
 _LEARNERS: dict[str, type[PPO] | type[SAC]] = {"ppo": PPO, "sac": SAC}
 
@@ -75,22 +81,70 @@ class ScaledKpis(gym.ObservationWrapper[Any, Any, Any]):
 
 
 class _Episodes(BaseCallback):
-    """Logs each episode, and stops when there were enough or time is up."""
+    """Logs each episode, keeps the learner every few, and stops when there were enough or time is
+    up.
+    """
 
-    def __init__(self, run: TrainingRun, most: int) -> None:
+    def __init__(self, run: TrainingRun, most: int, episodes: int = 0) -> None:
         super().__init__()
         self._run = run
         self._most = most
         self._lift = 0.0
-        self.episodes = 0
+        self._kept = self.episodes = episodes
+
+    def _on_rollout_start(self) -> None:
+        # Updates are done and no episode is under way: what is kept here can be gone on with.
+        if self.episodes >= self._kept + ITERATION:
+            self._kept = self.episodes
+            self._run.save({"learner": _kept(self.model), "episodes": self.episodes})
 
     def _on_step(self) -> bool:
         self._lift += float(self.locals["rewards"][0])
-        if self.locals["dones"][0]:
-            self.episodes += 1
-            self._run.log(self.episodes, lift_per_customer=self._lift)
-            self._lift = 0.0
+        if not self.locals["dones"][0]:
+            return True  # an episode that has begun is played to its end
+        self.episodes += 1
+        self._run.log(self.episodes, lift_per_customer=self._lift)
+        self._lift = 0.0
         return self.episodes < self._most and not self._run.over
+
+
+def _begin(task: DesignTask, parameters: DesignLearnerParameters, seed: int) -> PPO | SAC:
+    env = ScaledKpis(ProgrammeDesignEnv(task))
+    env.reset(seed=seed)
+    common: dict[str, Any] = {
+        "learning_rate": parameters.learning_rate,
+        "gamma": parameters.gamma,
+        "policy_kwargs": {"net_arch": list(parameters.network)},
+        "seed": seed,
+        "device": "cpu",
+    }
+    horizon = task.horizon
+    if parameters.algorithm == "ppo":
+        steps = ITERATION * horizon
+        return PPO("MlpPolicy", env, n_steps=steps, batch_size=steps // 2, n_epochs=10, **common)
+    return SAC(
+        "MlpPolicy",
+        env,
+        learning_starts=ITERATION * horizon,
+        batch_size=128,
+        buffer_size=_REMEMBERED,
+        **common,
+    )
+
+
+def _kept(model: Any) -> bytes:
+    """The whole learner as bytes, with the generators that it shares with the process."""
+    numpy_state = np.random.get_state()  # noqa: NPY002 - SB3 draws from it
+    states = torch.get_rng_state(), numpy_state, random.getstate()
+    return pickle.dumps((model, states))
+
+
+def _taken_up(kept: bytes) -> Any:
+    model, (torch_state, numpy_state, state) = pickle.loads(kept)
+    torch.set_rng_state(torch_state)
+    np.random.set_state(numpy_state)  # noqa: NPY002
+    random.setstate(state)
+    return model
 
 
 def learn_design(
@@ -107,29 +161,23 @@ def learn_design(
     seed
         Of network, episodes and exploration.
     run
-        Clock and log; a row an episode, whose ``lift_per_customer`` is the episode's reward in
-        currency units.
+        Clock, log and checkpoint; a row an episode, whose ``lift_per_customer`` is the episode's
+        reward in currency units. Every ``ITERATION`` episodes the learner is kept, with
+        environment and random states, and goes on to the digit.
     """
-    env = ScaledKpis(ProgrammeDesignEnv(task))
-    env.reset(seed=seed)
-    common: dict[str, Any] = {
-        "learning_rate": parameters.learning_rate,
-        "gamma": parameters.gamma,
-        "policy_kwargs": {"net_arch": list(parameters.network)},
-        "seed": seed,
-        "device": "cpu",
-    }
-    horizon = task.horizon
+    kept = run.load()
     with one_torch_thread():
-        if parameters.algorithm == "ppo":
-            model: PPO | SAC = PPO(
-                "MlpPolicy", env, n_steps=8 * horizon, batch_size=4 * horizon, n_epochs=10, **common
-            )
+        if kept is None:
+            model, episodes = _begin(task, parameters, seed), 0
         else:
-            model = SAC("MlpPolicy", env, learning_starts=8 * horizon, batch_size=128, **common)
-        model.learn(
-            10 * parameters.episodes * horizon, callback=_Episodes(run, parameters.episodes)
-        )
+            model, episodes = _taken_up(kept["learner"]), kept["episodes"]
+        if not episodes or (episodes < parameters.episodes and not run.over):
+            model.learn(
+                10 * parameters.episodes * task.horizon,
+                callback=_Episodes(run, parameters.episodes, episodes),
+                reset_num_timesteps=kept is None,
+            )
+    env = ScaledKpis(ProgrammeDesignEnv(task))
 
     def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
         action, _ = model.predict(env.observation(observation), deterministic=True)
@@ -137,26 +185,3 @@ def learn_design(
         return chosen
 
     return Redesigner(act, list(run.history))
-
-
-def lift_of(task: DesignTask, designer: Redesigner, seeds: range) -> NDArray[np.float64]:
-    """Lift per customer of whole episodes above the programme that never changes.
-
-    Currency units, shape (seeds,). The task must be paired; give it test customers.
-
-    Raises
-    ------
-    ValueError
-        If it is not paired.
-    """
-    if not task.paired:
-        raise ValueError("task.paired is false: there is no lift without a twin")
-    env = ProgrammeDesignEnv(task)
-    lifts = np.zeros(len(seeds))
-    for at, seed in enumerate(seeds):
-        observation, _ = env.reset(seed=seed)
-        ended = False
-        while not ended:
-            observation, reward, _, ended, _ = env.step(designer.act(observation))
-            lifts[at] += reward
-    return lifts

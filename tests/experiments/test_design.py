@@ -9,7 +9,7 @@ from agents.errors import InputError
 from experiments.config import compose_design, compose_simulate
 from experiments.config_sources import FOLDERS_VARIABLE
 from experiments.design import design, run_design
-from experiments.report.design import headline, render_design
+from experiments.report.design import headline, render_design, summary_text
 
 SMALL = (
     "world=music_store", "response=null", "trials=6", "weeks=26", "search_customers=200",
@@ -49,10 +49,27 @@ def test_the_command_writes_a_programme_that_other_commands_take(tmp_path: Path,
     folder = tmp_path / "mine"
     written = json.loads((folder / "summary.json").read_text("utf-8"))
     assert len(written["redesign"]["lifts"]) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]  # the journal is gone
+    assert (folder / "redesign-ppo" / "log.parquet").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]  # what was kept is gone
     monkeypatch.setenv(FOLDERS_VARIABLE, str(folder))
     programme = compose_simulate(["programme=mine_found"]).programme
     assert programme.points_per_unit == written["found"]["programme"]["points_per_unit"]
+
+
+def test_a_learned_designer_is_put_beside_every_programme(summary):
+    redesign = design(*SMALL, "redesign=sac", "minutes=0.01")["redesign"]
+    learned, *others = redesign["programmes"]
+    assert learned["programme"] == "redesigned"
+    assert [row["programme"] for row in others] == ["points", "tiered", "found"]
+    for row in others:  # all above no programme, so no_programme is the origin
+        assert learned["gain"] - row["gain"] == pytest.approx(row["ahead"]["gain"])
+    tiered = others[1]
+    assert tiered["ahead"]["gain"] == pytest.approx(sum(redesign["lifts"]) / 2)  # its start
+    page = render_design({**summary, "redesign": redesign})
+    assert "redesigned every quarter" in page
+    text = summary_text({**summary, "redesign": redesign})
+    assert all(len(line) <= 100 for line in text.splitlines())
+    assert "redesigned every quarter" in text
 
 
 @pytest.mark.parametrize(

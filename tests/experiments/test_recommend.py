@@ -9,6 +9,7 @@ from agents.errors import InputError
 from experiments.config import compose_recommend
 from experiments.recommend import recommend, run_recommend
 from experiments.report.recommend import headline, render_recommendation, what_would_change_it
+from policies.training_run import TrainingRun
 
 SMALL = (
     "world=music_store", "programmes=[no_programme,tiered]", "policies=[no_offers,blanket]",
@@ -47,7 +48,10 @@ def test_other_budgets_and_worlds_are_told(summary):
 
 
 def test_beliefs_move_the_means():
-    sure = recommend(*SMALL, "beliefs=[1,0]")
+    sure = recommend(*SMALL, "beliefs=[1,0]")  # null for certain: whatever is done only costs
+    assert (sure["choices"][0]["programme"], sure["choices"][0]["policy"]) == (
+        "no_programme", "no_offers",
+    )  # fmt: skip
     for row in sure["choices"]:
         assert row["gain"] == pytest.approx(row["by_response"][0])
 
@@ -56,6 +60,33 @@ def test_a_policy_that_learns_is_trained_for_each_set_of_offers():
     small = [text for text in SMALL if not text.startswith("policies=")]
     found = recommend(*small, "policies=[no_offers,lin_ucb]", "minutes=0.002")
     assert len(found["choices"]) == 4
+
+
+def test_trainings_of_an_interrupted_run_are_gone_on_with(tmp_path: Path, monkeypatch):
+    small = [text for text in SMALL if not text.startswith(("policies=", "programmes="))]
+    config = compose_recommend(
+        [*small, "programmes=[tiered]", "policies=[no_offers,lin_ucb]", "minutes=0.002",
+         f"runs_dir={tmp_path}"]
+    )  # fmt: skip
+    begun = []
+
+    class Watched(TrainingRun):
+        def load(self):
+            state = super().load()
+            begun.append(state is None)
+            return state
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.recommend.TrainingRun", Watched)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("experiments.recommend.rank", killed)
+        run_recommend(config)
+    run_recommend(config)
+    assert begun == [True, False]
+    assert (tmp_path / "recommend" / "train-lin_ucb-tiered" / "log.parquet").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["recommend"]
 
 
 def test_the_command_writes_summary_and_report(tmp_path: Path, capsys):

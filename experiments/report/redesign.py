@@ -1,0 +1,108 @@
+"""Page and console text of a designer that learns, beside programmes that never change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.benchmark.statistics import over_seeds
+from experiments.report.console_text import aligned, wrapped
+from experiments.report.elements import Column, Group, Markup, figure, paragraph, section, table
+from experiments.report.figures import Figure, amount, gains_with_intervals
+
+Redesign = Mapping[str, Any]
+
+COLUMNS = (Column("", "text"), Column("gain"), Column("95 % interval"))
+_NAMES = {"found": "the design found", "redesigned": "redesigned every quarter"}
+_ALONE = "Each lever's moves alone, above leaving the programme alone"
+
+
+def redesigned_text(redesign: Redesign) -> list[str]:
+    """Lines of the console."""
+    lines = [*wrapped(_words(redesign)), ""]
+    lines += [f"above no programme, and how far the redesigned is ahead, {_horizon(redesign)}"]
+    lines += aligned(_beside(redesign))
+    if redesign["rules"]:
+        lines += ["", _ALONE.lower(), *aligned(_levers(redesign))]
+    return lines
+
+
+def redesigned(summary: Mapping[str, Any]) -> Markup:
+    """Section of the page; nothing where no designer was trained."""
+    redesign = summary.get("redesign")
+    if not redesign:
+        return Markup("")
+    about = (
+        f"Per customer, {_horizon(redesign)}, after {redesign['warmup_quarters']} quarters under "
+        "the starting programme (the others: under their own); same customers and luck; 95 % over "
+        f"{len(redesign['lifts'])} episodes."
+    )
+    columns = (*COLUMNS, Column("redesigned ahead by"), Column("95 % interval"))
+    return section(
+        "redesign",
+        "A programme that is redesigned every quarter",
+        paragraph(_words(redesign), class_="headline"),
+        figure("Profit above no programme", _forest(redesign, "programme"), about),
+        table("Profit per customer above no programme", columns, Group("", _beside(redesign))),
+        figure(
+            _ALONE,
+            _forest(redesign, "rule"),
+            "The moves that the designer made, one lever at a time, paired with the programme "
+            "that never changes. Together they may do more or less. Levers that were never moved "
+            "are not shown.",
+        ),
+        table(_ALONE, COLUMNS, Group("", _levers(redesign))),
+    )
+
+
+def programme_name(programme: str) -> str:
+    """Name of a programme as a reader takes it."""
+    return _NAMES.get(programme, programme)
+
+
+def spaced(name: str) -> str:
+    """A lever or rule in words."""
+    return name.replace("_", " ")
+
+
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """A gain and its interval."""
+    return [amount(row["gain"]), f"{amount(row['low'])} to {amount(row['high'])}"]
+
+
+def _words(redesign: Redesign) -> str:
+    lifts = over_seeds(np.array(redesign["lifts"]))
+    return (
+        f"Learning to redesign {redesign['start']} every quarter ({redesign['algorithm'].upper()}, "
+        f"{redesign['minutes']:g} minutes, {redesign['episodes_trained']:,} episodes) brings "
+        f"{amount(lifts.value)} per customer above leaving it alone ({amount(lifts.low)} to "
+        f"{amount(lifts.high)}, 95 % over {len(redesign['lifts'])} episodes), with notice and "
+        "grandfathering."
+    )
+
+
+def _horizon(redesign: Redesign) -> str:
+    return f"{redesign['quarters']} quarters"
+
+
+def _beside(redesign: Redesign) -> list[list[str]]:
+    return [
+        [
+            programme_name(row["programme"]),
+            *cells(row),
+            *(cells(row["ahead"]) if "ahead" in row else ["", ""]),
+        ]
+        for row in redesign["programmes"]
+    ]
+
+
+def _levers(redesign: Redesign) -> list[list[str]]:
+    return [[spaced(row["rule"]), *cells(row)] for row in redesign["rules"]]
+
+
+def _forest(redesign: Redesign, kind: str) -> Figure | None:
+    named = programme_name if kind == "programme" else spaced
+    rows = [
+        (named(row[kind]), row["gain"], row["low"], row["high"]) for row in redesign[f"{kind}s"]
+    ]
+    return gains_with_intervals({redesign["algorithm"].upper(): rows})

@@ -19,7 +19,7 @@ from experiments.console import Progress
 
 _RUN = "run.json"  # machine and hours of the last call that ran something
 _SMALL_SECONDS, _QUICK_SECONDS = 60.0, 20.0
-_LEARNERS = ("uplift", "lin_ucb", "lin_ts", "maskable_ppo", "rollout")
+_LEARNERS = ("uplift", "lin_ucb", "lin_ts", "maskable_ppo", "price_ppo", "rollout")
 _QUICK_LEARNERS = ("maskable_ppo", "rollout")
 
 

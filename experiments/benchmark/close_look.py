@@ -132,7 +132,6 @@ def claims(summary: Summary) -> str:
             ]
             for row in mine
         ]
-        held = [f"{row['world']} {row['response']}" for row in mine if row["holds"] == "yes"]
         counts = ", ".join(
             f"{word} in {count}"
             for key, word in _HOLDS.items()
@@ -140,15 +139,20 @@ def claims(summary: Summary) -> str:
         )
         heading = f"### {claim.name}: {counts}, of {len(mine)} markets\n\n"
         heading += f"Measured: {claim.measured}."
-        if held:
-            heading += f" Shown in: {', '.join(held)}."
+        for key in ("yes", "no", "open"):
+            where = [f"{row['world']} {row['response']}" for row in mine if row["holds"] == key]
+            if 0 < len(where) < len(mine):
+                heading += f" {_HOLDS[key].capitalize()} in: {', '.join(where)}."
         parts += [heading, table_text(["market", "seeds", "difference", "interval", "holds"], rows)]
     return section(
         "Claims of the trade press",
         f"The {SUBJECT} ({told}) against the static tiered programme: the same tiers, the same "
         "offer budget, offers to everybody alike. A claim holds where the whole interval is at or "
-        "above the least that it promises. A return far above may come from hardly spending. "
-        "Undefined: one of the two spends or sends nothing in some seed.",
+        "above the least that it promises. The press speaks of a relative rise of the return; here "
+        "it is a difference in percentage points, since the static programme's own is often "
+        "negative. A return far above may come from hardly spending, and customers may stay "
+        "because what drives them away is not sent. Undefined: one of the two, in most cases the "
+        f"{SUBJECT}, spends or sends nothing in some seed, so that there is no return to speak of.",
         *parts,
     )
 

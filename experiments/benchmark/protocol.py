@@ -154,7 +154,7 @@ class Protocol:
 
 
 PROTOCOL = Protocol(
-    version=2,
+    version=3,
     worlds=("grocery", "music_store", "coffee_shop"),
     responses=("null", "literature", "optimistic", "backfire", "deal_seekers"),
     programmes=("points", "tiered", "cashback"),
@@ -169,10 +169,17 @@ PROTOCOL = Protocol(
         "lin_ucb": (1.0,),
         "lin_ts": (1.0,),
         "maskable_ppo": (1.0, 10.0),
-        "price_ppo": (1.0,),
+        "price_ppo": (1.0, 10.0),
         "rollout": (1.0, 10.0),
     },
-    informed={"maskable_ppo": (1.0,), "rollout": (1.0,)},
+    informed={
+        "uplift": (1.0,),
+        "lin_ucb": (1.0,),
+        "lin_ts": (1.0,),
+        "maskable_ppo": (1.0,),
+        "price_ppo": (1.0,),
+        "rollout": (1.0,),
+    },
     misspecified={"rollout": 1.0},
     detail_programme="tiered",
     reference_seeds=(11,),

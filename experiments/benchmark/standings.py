@@ -54,13 +54,12 @@ def ladder(summary: Summary, figure: str) -> str:
         "The ladder",
         "Interquartile mean over all markets and seeds: it leaves out the best and the worst "
         "quarter, which the plain mean beside it does not. Intervals of both are from a bootstrap "
-        "over seeds; with five seeds in three worlds it covers about nine of ten cases where 95 % "
-        "are meant (in simulations), with fewer than three it says nothing and none is given. "
-        "Regret: how far a market's mean is behind that of the best choice there, no offers among "
-        "them. Budget used: settled, as a share of the offer budget that all have. Idle: share of "
-        "runs in which nobody was contacted. Overridden: share of proposals that masks or budgets "
-        "changed, the largest of any market; who proposes for everybody leaves it to the budget to "
-        "choose, so that a large share is no fault.",
+        "over seeds; with fewer than three it says nothing and none is given. Regret: how far a "
+        "market's mean is behind that of the best choice there, no offers among them. Budget used: "
+        "settled, as a share of the offer budget that all have; what was offered and not redeemed "
+        "is not in it. Idle: share of runs in which nobody was contacted. Overridden: share of "
+        "proposals that masks or budgets changed, the largest of any market; who proposes for "
+        "everybody leaves it to the budget to choose, so that a large share is no fault.",
         f"![The ladder, and the mean by world and response world]({figure})" if figure else "",
         table_text(head, rows),
     )
@@ -144,6 +143,45 @@ def by_world(summary: Summary) -> str:
         "with its interval is in the JSON.",
         _where_it_pays(summary),
         *tables,
+    )
+
+
+def never_told(summary: Summary) -> str:
+    """Why who is never told the response world does so little: means over all of them."""
+    whole = _finished(summary)
+    rows = [row for row in summary["rows"] if name_of(row) in whole]
+    untold = [row for row in rows if row["regime"] in ("rule", "robust")]
+    ours = list(dict.fromkeys(name_of(row) for row in untold if row["policy"] == SUBJECT))
+    others = list(dict.fromkeys(name_of(row) for row in untold if row["policy"] != SUBJECT))
+    told = list(dict.fromkeys(name_of(row) for row in rows if _is_told(row)))
+    idle = {name_of(row): row["idle_worlds"] for row in deployable(summary)}
+    if not ours or not others:
+        return ""
+
+    def mean(name: str, world: str) -> float:
+        mine = [row for row in rows if name_of(row) == name and row["world"] == world]
+        return float(np.mean([row["incremental_share"] for row in mine]))
+
+    table = []
+    for world in dict.fromkeys(row["world"] for row in rows):
+        offering = [name for name in others if world not in idle[name]]
+        best = max(offering, key=lambda name: mean(name, world), default=None)
+        table.append(
+            [
+                world,
+                *(share(mean(name, world)) for name in ours),
+                f"{share(mean(best, world))} ({best})" if best else NOTHING,
+                *(share(mean(name, world)) for name in told),
+            ]
+        )
+    return section(
+        "Never told",
+        "Means over all response worlds, which are equally likely here, and programmes. Who is "
+        "never told which of them holds can be good in this mean only: an offer that pays where "
+        "customers respond as optimists hope costs where it backfires. Where no such policy gains "
+        "in the mean, offering nothing is the best that is known; interquartile means then tie at "
+        "0. What was tried against it is in [policies](policies.md#rollout).",
+        table_text(["world", *ours, "best of the others that make offers", *told], table),
     )
 
 

@@ -76,8 +76,8 @@ class Table:
     def coverage(self) -> list[dict[str, Any]]:
         """Runs that the protocol asks for and those that are there, by entry.
 
-        ``idle`` counts the runs in which nobody was contacted. Entries that were told wrong are
-        one row for each policy.
+        ``idle`` counts the runs in which nobody was contacted, ``idle_worlds`` are those in which
+        all runs were such. Entries that were told wrong are one row for each policy.
         """
         rows: dict[tuple[Entry, bool], dict[str, Any]] = {}
         for cell, known in self.known.items():
@@ -87,12 +87,16 @@ class Table:
                 row = rows.setdefault(
                     (kind, bool(entry.wrong)),
                     {**labels(kind), "told_wrong": bool(entry.wrong), "runs": 0, "done": 0}
-                    | {"idle": 0},
+                    | {"idle": 0, "idle_worlds": list(self.protocol.worlds)},
                 )
                 row["runs"] += 1
-                if entry.name in known:
-                    row["done"] += 1
-                    row["idle"] += known[entry.name].contacts == 0
+                if entry.name not in known:
+                    continue
+                row["done"] += 1
+                if known[entry.name].contacts == 0:
+                    row["idle"] += 1
+                elif cell.world in row["idle_worlds"]:
+                    row["idle_worlds"].remove(cell.world)
         return list(rows.values())
 
     def violations(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 SMALL_SHARE = 0.9  # of the belief-optimal gain
+RESOLUTION = 5e-6  # a share of the margin that is printed as 0.000 % is none
 
 
 class Target(NamedTuple):
@@ -81,10 +82,13 @@ def with_interval(row: Row) -> str:
 
 
 def verdict(low: float, high: float, least: float) -> str:
-    """Whether something is above ``least``: "yes" or "no" where its whole interval says so."""
-    if low > least:
+    """Whether something is above ``least``: "yes" or "no" where its whole interval says so.
+
+    By less than what is printed is not above.
+    """
+    if low > least + RESOLUTION:
         return "yes"
-    return "no" if high <= least else "open"
+    return "no" if high <= least + RESOLUTION else "open"
 
 
 def deployable(summary: Summary) -> list[Row]:
@@ -115,11 +119,13 @@ def _first(summary: Summary, entry: Row) -> Target:
         return Target(asked, unfinished(entry) or "nobody to compare it with", "open")
     verdicts = [verdict(other["ci_low"], other["ci_high"], 0.0) for other in others]
     closest = min(others, key=lambda other: other["value"])
+    won, lost = verdicts.count("yes"), sum(other["ci_high"] < -RESOLUTION for other in others)
+    told = sum(other["regime"] == "informed" for other in others)
     found = (
         f"{share(row['value'])}; distance to the best of them, {name_of(closest)}: "
-        f"{with_interval(closest)}. Of {len(others)}: ahead of {verdicts.count('yes')}, behind "
-        f"{sum(other['ci_high'] < 0 for other in others)}, level with or undecided "
-        f"{sum(other['ci_low'] <= 0 <= other['ci_high'] for other in others)}"
+        f"{with_interval(closest)}. Of {len(others)}"
+        + (f" ({told} of them told as much)" if entry["regime"] == "informed" else "")
+        + f": ahead of {won}, behind {lost}, level with or undecided {len(others) - won - lost}"
     )
     if missing:
         found += f"; {len(missing)} more are unfinished"
@@ -135,11 +141,12 @@ def _worth(summary: Summary, entry: Row) -> Target:
         return Target(asked, unfinished(entry), "open")
     mine = [one for one in summary["rows"] if name_of(one) == name_of(row)]
     worst = min(mine, key=lambda one: one["incremental_share"])
+    idle = " and ".join(entry["idle_worlds"])
     return Target(
         asked,
         f"{with_interval(row)}; plain mean {with_interval(plain)}; worst market "
         f"{share(worst['incremental_share'])} ({market(worst)}); offers nothing in "
-        f"{entry['idle']} of {entry['done']} runs",
+        f"{entry['idle']} of {entry['done']} runs{f', {idle} as a whole' if idle else ''}",
         verdict(row["ci_low"], row["ci_high"], 0.0),
     )
 

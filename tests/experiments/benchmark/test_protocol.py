@@ -16,8 +16,8 @@ OUTCOME = Outcome(
 )  # fmt: skip
 
 
-def test_version_2_is_as_it_was_frozen():
-    assert (PROTOCOL.version, PROTOCOL.digest) == (2, "80d01d436e994f76")
+def test_version_3_is_as_it_was_frozen():
+    assert (PROTOCOL.version, PROTOCOL.digest) == (3, "06396fa3019b5984")
 
 
 def test_results_of_other_code_or_configuration_are_refused(tmp_path):

@@ -21,16 +21,15 @@ from scipy import stats
 
 from agents.ranges import check_range
 from agents.rng import Purpose, draw_uniforms
-from envs.allocation.several import Budget
-from envs.constraints.budgets import Rooms, discounts
+from envs.constraints.budgets import Rooms
 from envs.decision import decide
 from policies.bandits.linear import basis
+from policies.bandits.lottery import draw, mixed, thin
 from policies.bandits.off_policy import DecisionLog
 from policies.bandits.traffic import ArmTraffic, Standing
 from policies.base import DecisionContext, Policy, no_scores
 from policies.feedback import OutcomeWindows, weekly_profit
 from sim.metrics import Estimate
-from sim.offers import ActionTable
 
 CONTROL_GROUP = "control_group"
 _MINOR = 100.0
@@ -153,12 +152,12 @@ class ContinuousExperiment:
         self.shares = self.traffic.shares(self.key, week)
         self.weeks.append(week)
         self.shares_by_week.append(self.shares)
-        propensity = self._mixed(arms, mask, table.n)
+        propensity = mixed(arms, self.shares, mask, self.parameters.explore_share)
         propensity[control] = 0.0
         propensity[control, 0] = 1.0
-        self._thin(propensity, rooms, table)
+        thin(propensity, rooms, table, self.parameters.safety)
         lot = draw_uniforms(self.key, ids, Purpose.POLICY, _LOTTERY_DRAW, week)
-        drawn = _draw(propensity, lot)
+        drawn = draw(propensity, lot)
         self._decided = {
             "week": np.full(ids.size, week),
             "customer_id": ids.copy(),
@@ -260,59 +259,3 @@ class ContinuousExperiment:
         spread = treated.var(ddof=1) / treated.size + kept.var(ddof=1) / kept.size
         half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(spread))
         return Estimate(gain, gain - half, gain + half)
-
-    def _mixed(
-        self, arms: NDArray[np.int64], mask: NDArray[np.bool_], n_actions: int
-    ) -> NDArray[np.float64]:
-        """Probability of every action before thinning, shape (n, A)."""
-        rows = np.arange(arms.shape[1])
-        propensity = np.zeros((rows.size, n_actions))
-        for share, action in zip(self.shares, arms, strict=True):
-            propensity[rows, action] += share
-        contact = propensity[:, 1:].sum(axis=1)
-        options = mask[:, 1:].sum(axis=1)
-        explored = self.parameters.explore_share * contact / np.maximum(options, 1)
-        propensity[:, 1:] *= 1.0 - self.parameters.explore_share
-        propensity[:, 1:] += np.where(mask[:, 1:], explored[:, None], 0.0)
-        propensity[:, 0] = 1.0 - propensity[:, 1:].sum(axis=1)
-        return propensity
-
-    def _thin(self, propensity: NDArray[np.float64], rooms: Rooms, table: ActionTable) -> None:
-        """Lower the chances of offers until what is drawn fits every room, in place."""
-        factor = np.ones(table.n)
-        budgets = (
-            Budget(rooms.offer_budget),
-            Budget(rooms.discount_exposure, discounts(table)),
-            *rooms.shares,
-        )
-        for budget in budgets:
-            if budget.room is None:
-                continue
-            draws = np.ones(table.n, bool) if budget.draws is None else budget.draws
-            cost = np.where(draws, table.commitment, 0).astype(np.float64)
-            most = _fitting(propensity, cost, float(budget.room), self.parameters.safety)
-            factor[cost > 0] = np.minimum(factor[cost > 0], most)
-        propensity[:, 1:] *= factor[1:]
-        propensity[:, 0] = 1.0 - propensity[:, 1:].sum(axis=1)
-
-
-def _fitting(
-    propensity: NDArray[np.float64], cost: NDArray[np.float64], room: float, safety: float
-) -> float:
-    """Largest factor f with f·mean + safety·√(f·Σ p cost²) within the room, at most 1.
-
-    The root bounds the standard deviation of what independent draws cost.
-    """
-    mean = float((propensity @ cost).sum())
-    if mean <= 0.0:
-        return 1.0
-    spread = safety * float(np.sqrt((propensity @ np.square(cost)).sum()))
-    root = (-spread + np.sqrt(spread**2 + 4.0 * mean * room)) / (2.0 * mean)
-    return float(min(1.0, root**2))
-
-
-def _draw(propensity: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One action per row with these probabilities, shape (n,)."""
-    above = propensity.cumsum(axis=1) > uniform[:, None]
-    drawn: NDArray[np.int64] = above.argmax(axis=1)  # 0 also where rounding leaves a sum below 1
-    return drawn

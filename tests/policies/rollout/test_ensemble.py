@@ -12,11 +12,8 @@ from policies.rollout.ensemble import (
     Data,
     LowerGain,
     ValueEnsemble,
-    _kept_share,
-    be_cautious,
-    explained,
-    fit,
 )
+from policies.rollout.fitting import _kept_share, be_cautious, explained, fit
 from policies.rollout.parameters import Guard, RolloutParameters
 
 SETTINGS = RolloutParameters(members=4, hidden=16, epochs=60, batch=128, learning_rate=5e-3)

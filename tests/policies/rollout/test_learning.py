@@ -14,7 +14,8 @@ from envs.features import observe
 from envs.task import OfferTask
 from policies.rollout.clairvoyant import govern
 from policies.rollout.gathering import Iterate
-from policies.rollout.learning import _Learner, learn_clairvoyant_rollout, learn_rollout
+from policies.rollout.learner import Learner
+from policies.rollout.learning import learn_clairvoyant_rollout, learn_rollout
 from policies.rollout.parameters import Guard, RolloutParameters
 from policies.training_run import TrainingRun
 from sim.counterfactual import paired_run
@@ -142,7 +143,7 @@ def test_a_round_takes_its_time_and_something_of_every_world(clear_world, dull_w
     ticks = count()
     run = TrainingRun(seconds=40.0, clock=lambda: 0.5 * next(ticks))
     endless = replace(QUICK, iterations=1000, states=100_000, passes=1000)
-    learner = _Learner(task, endless, 0, False)
+    learner = Learner(task, endless, 0, False)
     assert learner.rounds(40.0) == 2
     assert learner.rounds(5.0) == 1
     assert learner.rounds(math.inf) == 1000

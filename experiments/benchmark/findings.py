@@ -85,7 +85,8 @@ def findings(
             "myopic": optimum.myopic_gain / optimum.gain,
         },
         "small_problem_intervals": {
-            name: {**one._asdict(), "seeds": len(small[name])} for name, one in between.items()
+            name: {**one._asdict(), "seeds": len(small[name]), "shares": list(small[name])}
+            for name, one in between.items()
         },
         "clairvoyant": clairvoyant_rows(table, best_told),
         "misspecification": misspecification_rows(table),

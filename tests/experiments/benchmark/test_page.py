@@ -265,7 +265,7 @@ def test_each_section_has_the_rows_that_are_known(summary):
     assert "the rollout reaches 47 %, not knowing costs 24 % and learning 29 %." in text
     assert "| grocery null | literature | 3 | −0.200 % | +0.700 % | +0.700 % to +0.700 % |" in text
     assert "Of 4 such pairs, being told wrong costs in 4, helps in 0" in text
-    assert "| rollout | 93.0 % | 90.5 % to 95.5 % | 3 |" in text
+    assert "| rollout | 93.0 % | 90.5 % to 95.5 % | 92, 93, 94 |" in text
     assert "| blanket | 0 | 0 | 2 | grocery null tiered (" in text
     assert "| rfm_rules | 2 | 0 | 0 | |" in text
     assert "| rollout (robust, 1 min) | +0.500 % | +0.500 % |" in text
@@ -388,5 +388,9 @@ def test_the_readme_has_the_published_figures(published, label, name):
 def test_the_readme_has_the_published_shares_of_the_small_problem(published):
     share = published[0]["small_problem"]
     told = f"reaches {share['rollout']:.0%} of the gain, PPO {share['maskable_ppo']:.0%}"
-    assert told.replace("%", " %") in " ".join((ROOT / "README.md").read_text("utf-8").split())
+    given_up = f"a price-conditioned PPO {share['price_ppo']:.0%} (two trainings of five end"
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"{told}, {given_up}".replace("%", " %") in text
+    shares = published[0]["small_problem_intervals"]["price_ppo"]["shares"]
+    assert [round(one, 2) for one in shares].count(0) == 2
     assert max(share["lin_ucb"], share["lin_ts"]) < 0.5

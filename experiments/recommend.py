@@ -52,6 +52,15 @@ class Choice(NamedTuple):
         return f"{self.programme} with {self.policy}"
 
 
+class _Study(NamedTuple):
+    """What is compared: worlds by programme and, in the order of ``responses``, response world."""
+
+    config: RecommendConfig
+    markets: Mapping[str, tuple[World, ...]]
+    policies: Mapping[Choice, Policy]
+    show: Progress
+
+
 def recommend(*overrides: str, progress: Progress | None = None) -> dict[str, Any]:
     """Compare and choose; writes nothing. Returns what summary.json holds.
 
@@ -107,15 +116,16 @@ def recommend_config(
     if config.threads:
         numba.set_num_threads(min(config.threads, numba.config.NUMBA_NUM_THREADS))
     show = progress or Progress()
-    policies = _policies(config, show, kept)
+    markets = _markets(config)
+    study = _Study(config, markets, _policies(config, markets, show, kept), show)
     choices = [Choice(*pair) for pair in product(config.programmes, config.policies)]
     weights = _beliefs(config)
-    gains, facts = _gains(config, choices, policies, config.constraints, show, "Compare")
+    gains, facts = _gains(study, choices, config.constraints, "Compare")
     ranked = rank(gains, weights, config.confidence)
     answer = ranked.order[0]
     first = [choices[at] for at in ranked.order[:2]]
     title = "Confirm on other customers"
-    fresh, _ = _gains(config, first, policies, config.constraints, show, title, cohort=1)
+    fresh, _ = _gains(study, first, config.constraints, title, cohort=1)
     confirmed = np.einsum("cwn,w->cn", fresh, weights)
     summary = {
         "name": config.name,
@@ -144,7 +154,7 @@ def recommend_config(
             }
             for turn in turns(gains, weights, answer, config.confidence)
         ],
-        "budgets": _other_budgets(config, choices, ranked, policies, weights, show),
+        "budgets": _other_budgets(study, choices, ranked, weights),
         "violations": sum(fact["violations"] for fact in facts),
     }
     plain: dict[str, Any] = plain_json(summary)
@@ -157,13 +167,23 @@ def _beliefs(config: RecommendConfig) -> NDArray[np.float64]:
     return np.array(config.beliefs, dtype=np.float64)
 
 
-def _worlds(config: RecommendConfig, programme: str) -> list[World]:
-    with_programme = replace(config, programme=load_option("programme", programme))
+def _markets(config: RecommendConfig) -> dict[str, tuple[World, ...]]:
+    """Every market, no programme among them; options are read once each."""
     posterior = config.world.population.posterior
-    return [build_world(with_programme, posterior, name) for name in config.responses]
+    worlds = [build_world(config, posterior, name) for name in config.responses]
+    programmes = {name: load_option("programme", name) for name in (_NOTHING, *config.programmes)}
+    return {
+        name: tuple(world._replace(programme=programme) for world in worlds)
+        for name, programme in programmes.items()
+    }
 
 
-def _policies(config: RecommendConfig, show: Progress, kept: Path | None) -> dict[Choice, Policy]:
+def _policies(
+    config: RecommendConfig,
+    markets: Mapping[str, tuple[World, ...]],
+    show: Progress,
+    kept: Path | None,
+) -> dict[Choice, Policy]:
     """The policy of every choice.
 
     Those that learn do so over all response worlds, and over all programmes that have the same
@@ -171,11 +191,11 @@ def _policies(config: RecommendConfig, show: Progress, kept: Path | None) -> dic
     """
     by_offers: dict[tuple[str, ...], list[str]] = {}
     for programme in config.programmes:
-        by_offers.setdefault(_worlds(config, programme)[0].table.labels, []).append(programme)
+        by_offers.setdefault(markets[programme][0].table.labels, []).append(programme)
     found: dict[Choice, Policy] = {}
     learned = [name for name in config.policies if entry(name).learned]
     for programmes in by_offers.values():
-        task = _training_task(config, programmes) if learned else None
+        task = _training_task(config, markets, programmes) if learned else None
         for name in config.policies:
             if task is None or name not in learned:
                 policy = build_policy(name, config.seed)
@@ -194,15 +214,16 @@ def _policies(config: RecommendConfig, show: Progress, kept: Path | None) -> dic
     return found
 
 
-def _training_task(config: RecommendConfig, programmes: Sequence[str]) -> OfferTask:
+def _training_task(
+    config: RecommendConfig, markets: Mapping[str, tuple[World, ...]], programmes: Sequence[str]
+) -> OfferTask:
     posterior = config.world.population.posterior
     worlds: list[World] = []
     pools: list[Customers] = []
     share = max(config.pool // (len(programmes) * len(config.responses)), _LEAST_POOL)
     for programme in programmes:
-        for world in _worlds(config, programme):
+        for world, idle in zip(markets[programme], markets[_NOTHING], strict=True):
             pool = draw_customers(config, posterior, "train", share, cohort=len(pools))
-            idle = _worlds(config, _NOTHING)[len(pools) % len(config.responses)]
             warm_up(idle, pool, derive_seed(config.seed, "train"), config.warmup_weeks)
             worlds.append(world)
             pools.append(pool)
@@ -212,15 +233,14 @@ def _training_task(config: RecommendConfig, programmes: Sequence[str]) -> OfferT
 
 
 def _gains(
-    config: RecommendConfig,
+    study: _Study,
     choices: list[Choice],
-    policies: Mapping[Choice, Policy],
     constraints: ConstraintParameters,
-    show: Progress,
     title: str,
     cohort: int = 0,
 ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
     """Gains above no programme and no offers, shape (choices, worlds, customers), and facts."""
+    config = study.config
     posterior = config.world.population.posterior
     key = derive_seed(config.seed, "evaluate")
     n = config.customers
@@ -228,18 +248,18 @@ def _gains(
     facts: list[dict[str, Any]] = [
         {"settled": 0.0, "violations": 0, "contacts": 0.0, "alive": 0.0} for _ in choices
     ]
-    with show.stage(title, len(config.responses) * config.weeks) as tick:
-        for at in range(len(config.responses)):
-            idle = _worlds(config, _NOTHING)[at]
+    with study.show.stage(title, len(config.responses) * config.weeks) as tick:
+        for at, idle in enumerate(study.markets[_NOTHING]):
             customers = draw_customers(config, posterior, "evaluate", n, cohort=cohort)
             friends = warm_up(idle, customers, key, config.warmup_weeks).network
-            governed = [GovernedPolicy(deepcopy(policies[one]), constraints, n) for one in choices]
-            worlds = {one.programme: _worlds(config, one.programme)[at] for one in choices}
+            governed = [
+                GovernedPolicy(deepcopy(study.policies[one]), constraints, n) for one in choices
+            ]
             control, *treated = run_branches(
                 [
                     Branch("reference", idle),
                     *(
-                        Branch(one.name, worlds[one.programme], decider)
+                        Branch(one.name, study.markets[one.programme][at], decider)
                         for one, decider in zip(choices, governed, strict=True)
                     ),
                 ],
@@ -282,14 +302,10 @@ def _rows(
 
 
 def _other_budgets(
-    config: RecommendConfig,
-    choices: list[Choice],
-    ranked: Ranked,
-    policies: Mapping[Choice, Policy],
-    weights: NDArray[np.float64],
-    show: Progress,
+    study: _Study, choices: list[Choice], ranked: Ranked, weights: NDArray[np.float64]
 ) -> list[dict[str, Any]]:
     """The best choices with half and twice the budget."""
+    config = study.config
     weekly = config.constraints.offer_budget.weekly_per_customer
     if weekly is None:
         return []
@@ -299,7 +315,7 @@ def _other_budgets(
         budget = replace(config.constraints.offer_budget, weekly_per_customer=weekly * scale)
         limits = replace(config.constraints, offer_budget=budget)
         title = f"Budget x {scale:g}"
-        gains, _ = _gains(config, finalists, policies, limits, show, title)
+        gains, _ = _gains(study, finalists, limits, title)
         best = rank(gains, weights, config.confidence)
         rows.append(
             {

@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.report.answer import Row, Standing, margin, standing
 from experiments.report.wording import (
+    decimal,
     money,
     number_or_none,
     numbers,
@@ -57,7 +58,7 @@ def label(text: object) -> str:
 
 def amount(value: float) -> str:
     """An amount with two decimals and a true minus sign."""
-    return f"{value:,.2f}".replace("-", "−")
+    return decimal(value, 2)
 
 
 def gains_with_intervals(

@@ -40,11 +40,12 @@ def headline(summary: Summary) -> str:
     best, runner_up = summary["choices"][0], summary["choices"][1]
     found, ahead = summary["confirmed"], summary["confirmed"]["ahead"]
     sure = "" if found["low"] > 0 else " That is not surely more than nothing."
-    close = (
-        f"{amount(ahead['gain'])} less"
-        if ahead["low"] > 0
-        else f"no different within luck ({amount(-ahead['high'])} to {amount(-ahead['low'])})"
-    )
+    if ahead["low"] > 0:
+        close = f"{amount(ahead['gain'])} less"
+    elif ahead["low"] == ahead["high"] == 0:
+        close = "which did the same for every one of these customers"
+    else:
+        close = f"no different within luck ({amount(-ahead['high'])} to {amount(-ahead['low'])})"
     return (
         f"Choose {_name(best)}: {amount(found['gain'])} per customer in {summary['weeks']} weeks "
         f"above no programme and no offers ({amount(found['low'])} to {amount(found['high'])}), "

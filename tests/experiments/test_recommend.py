@@ -40,6 +40,15 @@ def test_the_choice_has_the_largest_mean_gain(summary):
     assert best["programme"].replace("_", " ") in headline(summary)
 
 
+def test_a_runner_up_that_does_the_same_is_said_to(summary):
+    same = {"gain": 0.0, "low": 0.0, "high": 0.0}
+    found = summary | {"confirmed": summary["confirmed"] | {"ahead": same}}
+    assert headline(found).endswith("which did the same for every one of these customers.")
+    close = {"gain": 0.001, "low": -0.002, "high": 0.004}
+    found = summary | {"confirmed": summary["confirmed"] | {"ahead": close}}
+    assert headline(found).endswith("no different within luck (0.00 to 0.00).")
+
+
 def test_other_budgets_and_worlds_are_told(summary):
     told = " ".join(what_would_change_it(summary))
     assert [row["weekly_budget"] for row in summary["budgets"]] == [0.125, 0.5]

@@ -392,7 +392,7 @@ def test_the_readme_has_the_published_figures(published, label, name):
 
 def test_the_readme_has_the_published_shares_of_the_small_problem(published):
     share = published[0]["small_problem"]
-    told = f"reaches {share['rollout']:.0%} of the gain, PPO {share['maskable_ppo']:.0%}"
+    told = f"rollout reaches {share['rollout']:.0%} of the gain, PPO {share['maskable_ppo']:.0%}"
     given_up = f"a price-conditioned PPO {share['price_ppo']:.0%} (two trainings of five end"
     text = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert f"{told}, {given_up}".replace("%", " %") in text

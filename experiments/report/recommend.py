@@ -42,6 +42,8 @@ def headline(summary: Summary) -> str:
     sure = "" if found["low"] > 0 else " That is not surely more than nothing."
     if ahead["low"] > 0:
         close = f"{amount(ahead['gain'])} less"
+    elif ahead["high"] < 0:
+        close = f"which did better on these customers, by {amount(-ahead['gain'])}"
     elif ahead["low"] == ahead["high"] == 0:
         close = "which did the same for every one of these customers"
     else:

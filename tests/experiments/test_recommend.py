@@ -44,6 +44,9 @@ def test_a_runner_up_that_does_the_same_is_said_to(summary):
     same = {"gain": 0.0, "low": 0.0, "high": 0.0}
     found = summary | {"confirmed": summary["confirmed"] | {"ahead": same}}
     assert headline(found).endswith("which did the same for every one of these customers.")
+    ahead = {"gain": -0.7, "low": -0.9, "high": -0.5}
+    found = summary | {"confirmed": summary["confirmed"] | {"ahead": ahead}}
+    assert headline(found).endswith("which did better on these customers, by 0.70.")
     close = {"gain": 0.001, "low": -0.002, "high": 0.004}
     found = summary | {"confirmed": summary["confirmed"] | {"ahead": close}}
     assert headline(found).endswith("no different within luck (0.00 to 0.00).")

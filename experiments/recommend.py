@@ -89,7 +89,7 @@ def run_recommend(config: RecommendConfig) -> dict[str, Any]:
 
     with (
         RunDirectory(config.runs_dir, config.name) as run,
-        unfinished(config, ("beliefs", "confidence", "customers", "minutes")) as kept,
+        unfinished(config, ("beliefs", "confidence", "customers")) as kept,
         Progress() as progress,
     ):
         summary = recommend_config(config, progress, kept)
@@ -125,7 +125,8 @@ def recommend_config(
     answer = ranked.order[0]
     first = [choices[at] for at in ranked.order[:2]]
     title = "Confirm on other customers"
-    fresh, _ = _gains(study, first, config.constraints, title, cohort=1)
+    fresh, again = _gains(study, first, config.constraints, title, cohort=1)
+    budgets, others = _other_budgets(study, choices, ranked, weights)
     confirmed = np.einsum("cwn,w->cn", fresh, weights)
     summary = {
         "name": config.name,
@@ -154,8 +155,8 @@ def recommend_config(
             }
             for turn in turns(gains, weights, answer, config.confidence)
         ],
-        "budgets": _other_budgets(study, choices, ranked, weights),
-        "violations": sum(fact["violations"] for fact in facts),
+        "budgets": budgets,
+        "violations": sum(fact["violations"] for fact in (*facts, *again, *others)),
     }
     plain: dict[str, Any] = plain_json(summary)
     return plain
@@ -303,19 +304,20 @@ def _rows(
 
 def _other_budgets(
     study: _Study, choices: list[Choice], ranked: Ranked, weights: NDArray[np.float64]
-) -> list[dict[str, Any]]:
-    """The best choices with half and twice the budget."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The best choice with half and twice the budget, and the facts of all that were compared."""
     config = study.config
     weekly = config.constraints.offer_budget.weekly_per_customer
     if weekly is None:
-        return []
+        return [], []
     finalists = [choices[at] for at in ranked.order[:_FINALISTS]]
-    rows = []
+    rows, facts = [], []
     for scale in _SCALES:
         budget = replace(config.constraints.offer_budget, weekly_per_customer=weekly * scale)
         limits = replace(config.constraints, offer_budget=budget)
         title = f"Budget x {scale:g}"
-        gains, _ = _gains(study, finalists, limits, title)
+        gains, found = _gains(study, finalists, limits, title)
+        facts += found
         best = rank(gains, weights, config.confidence)
         rows.append(
             {
@@ -324,7 +326,7 @@ def _other_budgets(
                 **_interval(best.expected[0]),
             }
         )
-    return rows
+    return rows, facts
 
 
 def _interval(estimate: Estimate) -> dict[str, float]:

@@ -7,7 +7,7 @@ import pytest
 
 from agents.errors import InputError
 from experiments.config import compose_recommend
-from experiments.recommend import recommend, run_recommend
+from experiments.recommend import _gains, recommend, run_recommend
 from experiments.report.recommend import headline, render_recommendation, what_would_change_it
 from policies.training_run import TrainingRun
 
@@ -57,6 +57,16 @@ def test_other_budgets_and_worlds_are_told(summary):
     assert [row["weekly_budget"] for row in summary["budgets"]] == [0.125, 0.5]
     assert "worst response world" in told
     assert "What would change the answer" in render_recommendation(summary)
+
+
+def test_violations_are_those_of_every_comparison(monkeypatch):
+    def broken(*args, **kwargs):
+        gains, facts = _gains(*args, **kwargs)
+        return gains, [fact | {"violations": 1} for fact in facts]
+
+    monkeypatch.setattr("experiments.recommend._gains", broken)
+    # Four choices, the first two on other customers, all four at either other budget.
+    assert recommend(*SMALL)["violations"] == 4 + 2 + 2 * 4
 
 
 def test_beliefs_move_the_means():

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FOUND, REDESIGNED, NOTHING, START = "found", "redesigned", "no_programme", "start"
 _TRIALS = "trials.log"
 # What a run that goes on may ask for otherwise.
-_MAY_CHANGE = ("trials", "redesign", "minutes", "episodes")
+_MAY_CHANGE = ("trials", "episodes")
 
 
 def design(*overrides: str, progress: Progress | None = None) -> dict[str, Any]:
@@ -71,9 +71,10 @@ def run_design(config: DesignConfig) -> dict[str, Any]:
     """
     from experiments.report.design import render_design, summary_text
 
+    options = {"programme": config.presets, "response": config.responses}
     with (
         RunDirectory(config.runs_dir, config.name) as run,
-        unfinished(config, _MAY_CHANGE) as kept,
+        unfinished(config, options, _MAY_CHANGE) as kept,
         Progress() as progress,
     ):
         summary = design_config(config, progress, kept)

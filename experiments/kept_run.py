@@ -5,17 +5,19 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from agents.errors import InputError
 from agents.files import write_atomic
+from experiments.config import load_option
 from experiments.run_directory import MARKER, plain_json
 from experiments.version import market_code
 
 _SETTINGS = "settings.json"
 _ANYWHERE = ("runs_dir", "threads")
+_COMMANDS = ("recommend.py", "design.py", "training_task.py")  # what they train on
 
 
 def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
@@ -56,7 +58,9 @@ def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
 
 
 @contextlib.contextmanager
-def unfinished(config: Any, may_change: Collection[str] = ()) -> Iterator[Path]:
+def unfinished(
+    config: Any, options: Mapping[str, Collection[str]], may_change: Collection[str] = ()
+) -> Iterator[Path]:
     """A hidden folder beside the run, ``<runs_dir>/.<name>.<mark>.kept``, deleted when the block
     ends well; after a kill the same command finds what it has left there.
 
@@ -65,13 +69,23 @@ def unfinished(config: Any, may_change: Collection[str] = ()) -> Iterator[Path]:
     config
         A dataclass with ``runs_dir`` and ``name``. Other settings, or other code that decides on
         a market, have a folder of their own.
+    options
+        Names of the options that are read later, by group: what stands in them counts too.
     may_change
         Fields that may differ from those of the run that was interrupted.
     """
     values = dataclasses.asdict(config)
     fixed = {k: v for k, v in values.items() if k not in (*may_change, "name", *_ANYWHERE)}
-    text = f"{market_code()} {json.dumps(fixed, default=str, sort_keys=True)}"
-    mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+    read = {
+        f"{group}={name}": dataclasses.asdict(load_option(group, name))
+        for group, names in options.items()
+        for name in names
+    }
+    text = f"{market_code()} {json.dumps([fixed, read], default=str, sort_keys=True)}"
+    digest = hashlib.sha256(text.encode())
+    for name in _COMMANDS:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    mark = digest.hexdigest()[:12]
     folder = Path(config.runs_dir).absolute() / f".{config.name}.{mark}.kept"
     folder.mkdir(exist_ok=True)
     yield folder

@@ -89,7 +89,7 @@ def run_recommend(config: RecommendConfig) -> dict[str, Any]:
 
     with (
         RunDirectory(config.runs_dir, config.name) as run,
-        unfinished(config, ("beliefs", "confidence", "customers")) as kept,
+        unfinished(config, _options(config), ("beliefs", "confidence", "customers")) as kept,
         Progress() as progress,
     ):
         summary = recommend_config(config, progress, kept)
@@ -160,6 +160,10 @@ def recommend_config(
     }
     plain: dict[str, Any] = plain_json(summary)
     return plain
+
+
+def _options(config: RecommendConfig) -> dict[str, tuple[str, ...]]:
+    return {"programme": (_NOTHING, *config.programmes), "response": tuple(config.responses)}
 
 
 def _beliefs(config: RecommendConfig) -> NDArray[np.float64]:

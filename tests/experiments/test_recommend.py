@@ -1,13 +1,15 @@
 """`loyaltylab recommend` names a choice, a runner-up, and what would change the answer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agents.errors import InputError
+from experiments import kept_run
 from experiments.config import compose_recommend
-from experiments.recommend import _gains, recommend, run_recommend
+from experiments.recommend import _gains, _options, recommend, run_recommend
 from experiments.report.recommend import headline, render_recommendation, what_would_change_it
 from policies.training_run import TrainingRun
 
@@ -109,6 +111,31 @@ def test_trainings_of_an_interrupted_run_are_gone_on_with(tmp_path: Path, monkey
     assert begun == [True, False]
     assert (tmp_path / "recommend" / "train-lin_ucb-tiered" / "log.parquet").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["recommend"]
+
+
+@pytest.mark.parametrize("change", ["minutes", "contents", None])
+def test_unfinished_work_of_other_settings_or_rules_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch, change
+):
+    config = compose_recommend([*SMALL, f"runs_dir={tmp_path}"])
+    with pytest.raises(KeyboardInterrupt), _unfinished(config) as first:
+        raise KeyboardInterrupt
+    if change == "minutes":
+        config = replace(config, minutes=config.minutes + 1)
+    if change == "contents":
+        read = kept_run.load_option
+
+        def edited(group, name):
+            found = read(group, name)
+            return replace(found, points_per_unit=7.0) if name == "tiered" else found
+
+        monkeypatch.setattr(kept_run, "load_option", edited)
+    with _unfinished(config) as second:
+        assert (second == first) is (change is None)
+
+
+def _unfinished(config):
+    return kept_run.unfinished(config, _options(config), ("beliefs", "confidence", "customers"))
 
 
 def test_the_command_writes_summary_and_report(tmp_path: Path, capsys):

@@ -37,6 +37,7 @@ _SCALES = (0.5, 2.0)
 _FINALISTS = 4
 _LEAST_POOL = 20  # training customers of each market
 _NOTHING = "no_programme"
+_MAY_CHANGE = ("beliefs", "confidence", "customers")  # by a run that goes on
 _MINOR = 100.0
 
 
@@ -89,7 +90,7 @@ def run_recommend(config: RecommendConfig) -> dict[str, Any]:
 
     with (
         RunDirectory(config.runs_dir, config.name) as run,
-        unfinished(config, _options(config), ("beliefs", "confidence", "customers")) as kept,
+        unfinished(config, _options(config), _MAY_CHANGE) as kept,
         Progress() as progress,
     ):
         summary = recommend_config(config, progress, kept)

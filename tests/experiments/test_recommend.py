@@ -9,7 +9,7 @@ import pytest
 from agents.errors import InputError
 from experiments import kept_run
 from experiments.config import compose_recommend
-from experiments.recommend import _gains, _options, recommend, run_recommend
+from experiments.recommend import _MAY_CHANGE, _gains, _options, recommend, run_recommend
 from experiments.report.recommend import headline, render_recommendation, what_would_change_it
 from policies.training_run import TrainingRun
 
@@ -135,7 +135,7 @@ def test_unfinished_work_of_other_settings_or_rules_is_not_gone_on_with(
 
 
 def _unfinished(config):
-    return kept_run.unfinished(config, _options(config), ("beliefs", "confidence", "customers"))
+    return kept_run.unfinished(config, _options(config), _MAY_CHANGE)
 
 
 def test_the_command_writes_summary_and_report(tmp_path: Path, capsys):

@@ -5,23 +5,18 @@ In a notebook: ``design("world=coffee_shop", "trials=50")``. The command writes 
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.files import write_atomic
-from agents.records import WEEKS_PER_QUARTER
 from agents.rng import derive_seed
-from experiments.benchmark.statistics import over_seeds
 from experiments.config import DesignConfig, compose_design, load_option
 from experiments.console import Progress
 from experiments.kept_run import keep_logs, unfinished
 from experiments.run_directory import RunDirectory, plain_json, write_json
-from experiments.training_task import told
 from experiments.version import version
 from experiments.worlds import build_world, draw_customers
 from policies.design.static import (
@@ -38,7 +33,7 @@ from sim.world import World
 if TYPE_CHECKING:
     from agents.records import Customers
 
-FOUND, REDESIGNED, NOTHING, START = "found", "redesigned", "no_programme", "start"
+FOUND = "found"
 _TRIALS = "trials.log"
 # What a run that goes on may ask for otherwise.
 _MAY_CHANGE = ("trials", "episodes")
@@ -147,15 +142,14 @@ def design_config(
             "rules": _changed_rules(presets[found.start], found.programme),
         },
         "compared": compared,
-        "redesign": _redesigned(
-            config,
-            worlds,
-            {**presets, FOUND: found.programme},
-            customers,
-            show,
-            None if kept is None else kept / f"redesign-{config.redesign}",
-        ),
+        "redesign": None,
     }
+    if config.redesign != "none":
+        from experiments.redesign import redesigned
+
+        folder = None if kept is None else kept / f"redesign-{config.redesign}"
+        programmes = {**presets, FOUND: found.programme}
+        summary["redesign"] = redesigned(config, worlds, programmes, show, folder)
     plain: dict[str, Any] = plain_json(summary)
     return plain
 
@@ -206,79 +200,6 @@ def _rules(programme: ProgrammeParameters) -> dict[str, float]:
     for reward in programme.rewards:
         found[f"price_{reward.name}"] = float(reward.points_price)
     return found
-
-
-def _redesigned(
-    config: DesignConfig,
-    worlds: tuple[World, ...],
-    programmes: Mapping[str, ProgrammeParameters],
-    customers: "Customers",
-    show: Progress,
-    folder: Path | None,
-) -> dict[str, Any] | None:
-    """What learning to redesign brings above the starting programme, and beside all others; None
-    where not asked for.
-    """
-    if config.redesign == "none":
-        return None
-    from envs.design.task import DesignTask
-    from policies.design.episodes import effect_of_levers, lift_of, profits_beside
-    from policies.design.learned import DesignLearnerParameters, learn_design
-    from policies.training_run import TrainingRun
-
-    posterior = config.world.population.posterior
-    task = DesignTask(
-        worlds,
-        draw_customers(config, posterior, "train", config.search_customers),
-        weekly_budget=0.0,
-        constraints=config.constraints,
-        horizon=math.ceil(config.weeks / WEEKS_PER_QUARTER),
-        paired=True,
-    )
-    with (
-        show.stage(f"Learn to redesign ({config.redesign})", 1.0) as tick,
-        TrainingRun(folder, seconds=config.minutes * 60) as run,
-    ):
-        run.tell = told(tick, run.progress)
-        parameters = DesignLearnerParameters(config.redesign, episodes=10_000_000)
-        designer = learn_design(task, parameters, config.seed, run)
-    first = 1_000_000 + config.seed % 1_000_000
-    episodes = range(first, first + config.episodes)
-    test = dataclasses.replace(task, cohort=customers)
-    with show.stage("Compare on episodes of test customers", 3) as tick:
-        lifts = lift_of(test, designer.act, episodes)
-        tick()
-        effects = effect_of_levers(test, designer.act, episodes)
-        tick()
-        beside = {NOTHING: ProgrammeParameters(), **programmes, START: config.programme}
-        profits = profits_beside(test, beside, episodes)
-        tick()
-    nothing, start = profits.pop(NOTHING), profits.pop(START)
-    redesigned = start + lifts
-    return {
-        "algorithm": config.redesign,
-        "start": config.programme.name,
-        "minutes": config.minutes,
-        "episodes_trained": len(designer.history),
-        "quarters": task.horizon,
-        "warmup_quarters": task.warmup,
-        "lifts": lifts.tolist(),
-        "programmes": [
-            _over_episodes("programme", REDESIGNED, redesigned - nothing),
-            *(
-                _over_episodes("programme", name, one - nothing)
-                | {"ahead": _over_episodes("programme", REDESIGNED, redesigned - one)}
-                for name, one in profits.items()
-            ),
-        ],
-        "rules": [_over_episodes("rule", name, one) for name, one in effects.items()],
-    }
-
-
-def _over_episodes(kind: str, name: str, values: NDArray[np.float64]) -> dict[str, Any]:
-    """Mean with a 95 % t interval over episodes."""
-    found = over_seeds(values)
-    return {kind: name, "gain": found.value, "low": found.low, "high": found.high}
 
 
 def _yaml(programme: Mapping[str, Any], name: str, summary: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from experiments.version import market_code
 
 _SETTINGS = "settings.json"
 _ANYWHERE = ("runs_dir", "threads")
-_COMMANDS = ("recommend.py", "design.py", "training_task.py")  # what they train on
+_COMMANDS = ("recommend.py", "design.py", "redesign.py", "training_task.py")  # what they train on
 
 
 def open_run(config: Any, may_change: Collection[str] = ()) -> Path:

@@ -39,6 +39,13 @@ class RunningProgramme:
     audited
         A ledger with books of its own watches budget shares and goalposts, week by week, which
         takes longer; ``ledger_rows`` has what it found. ``customers`` need OUTCOME rows.
+
+    Attributes
+    ----------
+    released
+        What the weeks lived so far have booked for changes of price, micro minor units: by how much
+        the points outstanding were worth less the day a price held, less what is owed on that day
+        to those who keep an old one.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class RunningProgramme:
         self.offers.set_budget(design.weekly_budget, design.split)
         self.market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)
         self.quarter = Quarter()
+        self.released = 0
         self.ledger: DesignLedger | None = None
         if audited:
             self.ledger = DesignLedger(
@@ -114,6 +122,7 @@ class RunningProgramme:
         return self.quarter
 
     def _advance(self, weeks: int) -> None:
+        self.released -= self.market._revalued  # else 0: a week's close leaves nothing unbooked
         if self.ledger is None:
             self.market.advance(weeks)
             return

@@ -21,14 +21,15 @@ def small_problem(summary: Summary) -> str:
         ends = interval(percent(one.get("low"), 1), percent(one.get("high"), 1))
         each = ", ".join(f"{100 * one_share:.0f}" for one_share in one.get("shares", []))
         rows.append([name, percent(value, 1), ends, each])
+    idle = any(0.0 in one.get("shares", []) for one in between.values())
     return section(
         "A small problem with a known optimum",
         "Two hidden kinds of customers, one of which responds; the belief-optimal policy is exact "
         "(`experiments/benchmark/small_problem.py`). Gain as a share of the optimum's, on the same "
         "customers and luck, after a minute of training (20 seconds in a quick look)"
         + (f", by the code with the mark `{code}`" if code else "")
-        + ". `myopic` offers whenever it pays by itself, knowing the problem. Where a training "
-        "came to 0, it ended in offering nothing to anybody.",
+        + ". `myopic` offers whenever it pays by itself, knowing the problem."
+        + (" Where a training came to 0, it ended in offering nothing to anybody." if idle else ""),
         table_text(["policy", "share of the optimal gain", "interval over seeds", _EACH], rows),
     )
 

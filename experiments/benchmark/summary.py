@@ -1,5 +1,6 @@
 """From outcomes of cells to the figures that are reported."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -76,27 +77,28 @@ class Table:
     def coverage(self) -> list[dict[str, Any]]:
         """Runs that the protocol asks for and those that are there, by entry.
 
-        ``idle`` counts the runs in which nobody was contacted, ``idle_worlds`` are those in which
-        all runs were such. Entries that were told wrong are one row for each policy.
+        ``idle`` counts the runs in which nobody was contacted, ``idle_worlds`` are those with runs
+        that were all such. Entries that were told wrong are one row for each policy.
         """
         rows: dict[tuple[Entry, bool], dict[str, Any]] = {}
+        contacts: dict[tuple[Entry, bool], dict[str, float]] = defaultdict(dict)  # by world
         for cell, known in self.known.items():
             asked = [*self.protocol.entries, *self.protocol.references(cell)]
             for entry in [*asked, *self.protocol.told_wrong(cell)]:
                 kind = entry._replace(wrong="")
+                key = kind, bool(entry.wrong)
                 row = rows.setdefault(
-                    (kind, bool(entry.wrong)),
-                    {**labels(kind), "told_wrong": bool(entry.wrong), "runs": 0, "done": 0}
-                    | {"idle": 0, "idle_worlds": list(self.protocol.worlds)},
+                    key, {**labels(kind), "told_wrong": key[1], "runs": 0, "done": 0, "idle": 0}
                 )
                 row["runs"] += 1
                 if entry.name not in known:
                     continue
                 row["done"] += 1
-                if known[entry.name].contacts == 0:
-                    row["idle"] += 1
-                elif cell.world in row["idle_worlds"]:
-                    row["idle_worlds"].remove(cell.world)
+                row["idle"] += known[entry.name].contacts == 0
+                world = contacts[key]
+                world[cell.world] = world.get(cell.world, 0) + known[entry.name].contacts
+        for key, row in rows.items():
+            row["idle_worlds"] = [w for w in self.protocol.worlds if contacts[key].get(w) == 0]
         return list(rows.values())
 
     def violations(self) -> dict[str, int]:

@@ -38,6 +38,7 @@ def targets(summary: Summary) -> list[Target]:
     ours = [row for row in deployable(summary) if row["policy"] == SUBJECT]
     found = [
         *(target for row in ours for target in (_first(summary, row), _worth(summary, row))),
+        *_not_asked(ours),
         *(_no_worse(summary, row) for row in ours),
         *(_null_budget(summary, row) for row in ours if row["regime"] == "informed"),
         _small(summary),
@@ -120,17 +121,38 @@ def _first(summary: Summary, entry: Row) -> Target:
     verdicts = [verdict(other["ci_low"], other["ci_high"], 0.0) for other in others]
     closest = min(others, key=lambda other: other["value"])
     won, lost = verdicts.count("yes"), sum(other["ci_high"] < -RESOLUTION for other in others)
-    told = sum(other["regime"] == "informed" for other in others)
     found = (
         f"{share(row['value'])}; distance to the best of them, {name_of(closest)}: "
-        f"{with_interval(closest)}. Of {len(others)}"
-        + (f" ({told} of them told as much)" if entry["regime"] == "informed" else "")
-        + f": ahead of {won}, behind {lost}, level with or undecided {len(others) - won - lost}"
+        f"{with_interval(closest)}. Of {len(others)} ({_equals(others, entry)}): ahead of {won}, "
+        f"behind {lost}, level with or undecided {len(others) - won - lost}"
     )
     if missing:
         found += f"; {len(missing)} more are unfinished"
     worst = "no" if "no" in verdicts else "open" if "open" in verdicts else "yes"
     return Target(asked, found, _met(worst, not missing))
+
+
+def _equals(others: Iterable[Row], entry: Row) -> str:
+    """How many of the rivals had what the subject had."""
+    same = [one for one in others if one["regime"] == entry["regime"]]
+    known = "told as much" if entry["regime"] == "informed" else "learned without being told"
+    trained = sum(one["train_minutes"] == entry["train_minutes"] for one in same)
+    return f"{len(same)} of them {known}, {trained} trained as long"
+
+
+def _not_asked(ours: Iterable[Row]) -> list[Target]:
+    """Times of training that the protocol gives the subject in one regime and not in another."""
+    had = {(row["regime"], row["train_minutes"]) for row in ours}
+    return [
+        Target(
+            f"{SUBJECT} ({regime}, {minutes:g} min): the same",
+            "not in this protocol, so not run",
+            "open",
+        )
+        for regime in sorted({regime for regime, _ in had})
+        for minutes in sorted({minutes for _, minutes in had})
+        if (regime, minutes) not in had
+    ]
 
 
 def _worth(summary: Summary, entry: Row) -> Target:

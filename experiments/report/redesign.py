@@ -15,15 +15,19 @@ Redesign = Mapping[str, Any]
 COLUMNS = (Column("", "text"), Column("gain"), Column("95 % interval"))
 _NAMES = {"found": "the design found", "redesigned": "redesigned every quarter"}
 _ALONE = "Each lever's moves alone, above leaving the programme alone"
+_OF_IT = "of it points' worth"
+_WITHOUT = "without points' worth"
 
 
 def redesigned_text(redesign: Redesign) -> list[str]:
     """Lines of the console."""
     lines = [*wrapped(_words(redesign)), ""]
-    lines += [f"above no programme, and how far the redesigned is ahead, {_horizon(redesign)}"]
+    lines += ["above no programme; the redesigned is ahead by, and without points' worth"]
     lines += aligned(_beside(redesign))
     if redesign["rules"]:
-        lines += ["", _ALONE.lower(), *aligned(_levers(redesign))]
+        lines += ["", f"{_ALONE.lower()}; of it points' worth"]
+        lines += aligned(_levers(redesign))
+    lines += ["", *wrapped(_about(redesign))]
     return lines
 
 
@@ -32,17 +36,12 @@ def redesigned(summary: Mapping[str, Any]) -> Markup:
     redesign = summary.get("redesign")
     if not redesign:
         return Markup("")
-    about = (
-        f"Per customer, {_horizon(redesign)}, after {redesign['warmup_quarters']} quarters under "
-        "the starting programme (the others: under their own); same customers and luck; 95 % over "
-        f"{len(redesign['lifts'])} episodes."
-    )
-    columns = (*COLUMNS, Column("redesigned ahead by"), Column("95 % interval"))
+    columns = (*COLUMNS, Column("redesigned ahead by"), Column("95 % interval"), Column(_WITHOUT))
     return section(
         "redesign",
         "A programme that is redesigned every quarter",
         paragraph(_words(redesign), class_="headline"),
-        figure("Profit above no programme", _forest(redesign, "programme"), about),
+        figure("Profit above no programme", _forest(redesign, "programme"), _about(redesign)),
         table("Profit per customer above no programme", columns, Group("", _beside(redesign))),
         figure(
             _ALONE,
@@ -51,7 +50,7 @@ def redesigned(summary: Mapping[str, Any]) -> Markup:
             "that never changes. Together they may do more or less. Levers that were never moved "
             "are not shown.",
         ),
-        table(_ALONE, COLUMNS, Group("", _levers(redesign))),
+        table(_ALONE, (*COLUMNS, Column(_OF_IT)), Group("", _levers(redesign))),
     )
 
 
@@ -74,15 +73,38 @@ def _words(redesign: Redesign) -> str:
     lifts = over_seeds(np.array(redesign["lifts"]))
     return (
         f"Learning to redesign {redesign['start']} every quarter ({redesign['algorithm'].upper()}, "
-        f"{redesign['minutes']:g} minutes, {redesign['episodes_trained']:,} episodes) brings "
+        f"{redesign['minutes']:g} minutes, {redesign['episodes_trained']:,} episodes, best after "
+        f"{redesign['kept_after']:,}) brings "
         f"{amount(lifts.value)} per customer above leaving it alone ({amount(lifts.low)} to "
         f"{amount(lifts.high)}, 95 % over {len(redesign['lifts'])} episodes), with notice and "
-        "grandfathering."
+        f"grandfathering. {_released_words(redesign)}"
     )
 
 
-def _horizon(redesign: Redesign) -> str:
-    return f"{redesign['quarters']} quarters"
+def _released_words(redesign: Redesign) -> str:
+    released = float(np.mean(redesign["released"]))
+    if amount(released) == amount(0.0):
+        return "No part of it is a change of what the points that members have are worth."
+    if released > 0:
+        return (
+            f"Of it {amount(released)} is no sale: points that members have are worth less since "
+            "rewards are dearer."
+        )
+    return (
+        f"It has paid {amount(-released)} for points that members have, worth more since rewards "
+        "are cheaper."
+    )
+
+
+def _about(redesign: Redesign) -> str:
+    warmup = redesign["warmup_quarters"]
+    return (
+        f"Per customer, {warmup + redesign['quarters']} quarters from the first week on; points "
+        f"owed at the end are a cost. The redesigned lives its first {warmup} under "
+        f"{redesign['start']}, the others under their own terms. Points' worth: what changes of "
+        "price did to points that members had. Each episode has other customers and other luck, "
+        f"the same for every programme; 95 % over {len(redesign['lifts'])} episodes."
+    )
 
 
 def _beside(redesign: Redesign) -> list[list[str]]:
@@ -90,14 +112,20 @@ def _beside(redesign: Redesign) -> list[list[str]]:
         [
             programme_name(row["programme"]),
             *cells(row),
-            *(cells(row["ahead"]) if "ahead" in row else ["", ""]),
+            *(
+                [*cells(row["ahead"]), amount(row["ahead_unreleased"]["gain"])]
+                if "ahead" in row
+                else ["", "", ""]
+            ),
         ]
         for row in redesign["programmes"]
     ]
 
 
 def _levers(redesign: Redesign) -> list[list[str]]:
-    return [[spaced(row["rule"]), *cells(row)] for row in redesign["rules"]]
+    return [
+        [spaced(row["rule"]), *cells(row), amount(row["released"])] for row in redesign["rules"]
+    ]
 
 
 def _forest(redesign: Redesign, kind: str) -> Figure | None:

@@ -1,6 +1,11 @@
-"""What a designer is worth: whole episodes beside programmes that never change, lever by lever."""
+"""What a designer is worth: whole episodes beside programmes that never change, lever by lever.
+
+Money is currency units per customer of the episode's cohort. Customers and luck of an episode are
+those of ``env.task.cohort`` and the seed, whoever decides.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +15,7 @@ from agents.rng import derive_seed
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.kpis import Quarter
 from envs.design.running import with_replica
-from envs.design.task import DesignTask
+from sim.ledger import MICRO
 from sim.market import LoyaltyMarket
 from sim.programme import ProgrammeParameters
 from sim.world import World
@@ -20,88 +25,84 @@ Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 _FIRST_EPISODE = 1  # of a seed: its replica number
 
 
-def lift_of(task: DesignTask, act: Act, seeds: range) -> NDArray[np.float64]:
-    """Lift per customer of whole episodes above the programme that never changes.
+@dataclass(frozen=True)
+class Played:
+    """An episode that was played to its end.
 
-    Currency units, shape (seeds,). The task must be paired; give it test customers.
+    Attributes
+    ----------
+    lift
+        Profit above that of the starting programme, had it never changed.
+    released
+        Part of ``lift``: points owed to members that were worth less the day dearer rewards held
+        (``RunningProgramme.released``).
+    actions
+        Shape (quarters, levers).
+    """
+
+    lift: float
+    released: float
+    actions: NDArray[np.float32]
+
+
+def play(env: ProgrammeDesignEnv, act: Act, seed: int) -> Played:
+    """A whole episode under a designer.
 
     Raises
     ------
     ValueError
-        If it is not paired.
+        If ``env.task`` is not paired.
     """
-    env = _paired(task)
-    return np.array([_play(env, seed, act)[0] for seed in seeds])
+    if not env.task.paired:
+        raise ValueError("task.paired is false: there is no lift without a twin")
+    observation, _ = env.reset(seed=seed)
+    lift, actions, ended = 0.0, [], False
+    while not ended:
+        action = act(observation)
+        actions.append(action)
+        observation, reward, _, ended, _ = env.step(action)
+        lift += reward
+    released = env.running.released / MICRO / 100.0 / env.task.cohort.n
+    return Played(lift, released, np.array(actions, np.float32))
 
 
-def effect_of_levers(task: DesignTask, act: Act, seeds: range) -> dict[str, NDArray[np.float64]]:
-    """What each lever brings alone: the episode's own moves of it, all others left.
-
-    Lift per customer above the programme that never changes, currency units, shape (seeds,); by
-    lever, of those that were moved in any episode. Moves are those of the whole episode, repeated:
-    the designer does not look again. The task must be paired, on the same luck as ``lift_of``.
+def play_levers_alone(env: ProgrammeDesignEnv, played: Played, seed: int) -> dict[str, Played]:
+    """The episode's moves again, one lever at a time, by lever; levers that were not moved are left
+    out. The designer does not look again: what it did is repeated.
     """
-    env = _paired(task)
-    names = env.levers.names
-    effects = {name: np.zeros(len(seeds)) for name in names}
-    moved: set[str] = set()
-    for at, seed in enumerate(seeds):
-        actions = _play(env, seed, act)[1]
-        for lever, name in enumerate(names):
-            alone = np.zeros_like(actions)
-            alone[:, lever] = actions[:, lever]
-            if not (np.abs(alone) >= task.levers.dead_band).any():
-                continue
-            moved.add(name)
-            effects[name][at] = _play(env, seed, _repeating(alone))[0]
-    return {name: effects[name] for name in names if name in moved}
+    found = {}
+    for lever, name in enumerate(env.levers.names):
+        alone = np.zeros_like(played.actions)
+        alone[:, lever] = played.actions[:, lever]
+        if (np.abs(alone) >= env.task.levers.dead_band).any():
+            found[name] = play(env, _repeating(alone), seed)
+    return found
 
 
 def profits_beside(
-    task: DesignTask, programmes: Mapping[str, ProgrammeParameters], seeds: range
-) -> dict[str, NDArray[np.float64]]:
-    """Profit per customer of programmes that never change, on the customers and luck of episodes.
+    env: ProgrammeDesignEnv, programmes: Mapping[str, ProgrammeParameters], seed: int
+) -> dict[str, float]:
+    """Profit of programmes that never change, on the customers and luck of an episode, by name.
 
-    Currency units, shape (seeds,), by name. Each programme is in force from the warm-up's first
-    week on, and counts after it, as the episode does. Without offers, as there is no budget.
+    Each is in force from the first week on, and that is where it is counted from: the warm-up has
+    the cost of the points that a later change makes worth less. Without offers, as there is no
+    budget.
 
     Parameters
     ----------
     programmes
         By name; one without rules is no programme.
     """
-    env = ProgrammeDesignEnv(task)
-    warmed: dict[tuple[int, str], Customers] = {}  # by world and programme
-    profits = {name: np.zeros(len(seeds)) for name in programmes}
-    for at, seed in enumerate(seeds):
-        env.reset(seed=seed)
-        for name, programme in programmes.items():
-            own = task.worlds[env.world]._replace(programme=programme)
-            if (env.world, name) not in warmed:
-                start = task.cohort.take(slice(None))
-                _live(own, start, derive_seed(0, "train"), task.warmup)
-                warmed[env.world, name] = start
-            customers = with_replica(warmed[env.world, name], _FIRST_EPISODE)
-            profits[name][at] = _live(own, customers, derive_seed(seed, "train"), task.horizon)
+    env.reset(seed=seed)
+    task, profits = env.task, {}
+    for name, programme in programmes.items():
+        world = task.worlds[env.world]._replace(programme=programme)
+        customers = task.cohort.take(slice(None))
+        before = _live(world, customers, derive_seed(0, "train"), task.warmup)
+        customers = with_replica(customers, _FIRST_EPISODE)
+        after = _live(world, customers, derive_seed(seed, "train"), task.horizon)
+        profits[name] = before + after
     return profits
-
-
-def _paired(task: DesignTask) -> ProgrammeDesignEnv:
-    if not task.paired:
-        raise ValueError("task.paired is false: there is no lift without a twin")
-    return ProgrammeDesignEnv(task)
-
-
-def _play(env: ProgrammeDesignEnv, seed: int, act: Act) -> tuple[float, NDArray[np.float32]]:
-    """Reward of a whole episode, and its actions, shape (quarters, levers)."""
-    observation, _ = env.reset(seed=seed)
-    total, actions, ended = 0.0, [], False
-    while not ended:
-        action = act(observation)
-        actions.append(action)
-        observation, reward, _, ended, _ = env.step(action)
-        total += reward
-    return total, np.array(actions, np.float32)
 
 
 def _repeating(actions: NDArray[np.float32]) -> Act:
@@ -110,7 +111,7 @@ def _repeating(actions: NDArray[np.float32]) -> Act:
 
 
 def _live(world: World, customers: Customers, key: np.uint64, quarters: int) -> float:
-    """Profit per customer of some quarters, currency units; customers are changed in place."""
+    """Profit of some quarters; customers are changed in place."""
     market = LoyaltyMarket(world, customers, key)
     weeks = quarters * WEEKS_PER_QUARTER
     market.advance(weeks)

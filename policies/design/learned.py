@@ -1,8 +1,10 @@
 """PPO and SAC that redesign a programme every quarter (``loyaltylab/ProgrammeDesign-v0``)."""
 
+import copy
+import math
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,10 +19,13 @@ from agents.ranges import check_range
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.task import DesignTask
 from policies.base import CLIP
+from policies.design.episodes import Act, play
 from policies.network import one_torch_thread
 from policies.training_run import TrainingRun
 
 ITERATION = 8  # episodes between two checkpoints; of PPO, what it learns from at once
+CHECK = 64  # episodes between two checks of what was learned
+_CHECKS = range(2_000_000, 2_000_008)  # seeds of a check's episodes: training has smaller ones
 _REMEMBERED = 50_000  # quarters that SAC learns from
 
 _LEARNERS: dict[str, type[PPO] | type[SAC]] = {"ppo": PPO, "sac": SAC}
@@ -58,10 +63,30 @@ class DesignLearnerParameters:
 
 @dataclass(frozen=True)
 class Redesigner:
-    """A learned designer: KPIs to an action; deterministic."""
+    """A learned designer.
 
-    act: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    Attributes
+    ----------
+    act
+        KPIs to an action; deterministic.
+    kept_after
+        Episodes of training after which it was best, which is what ``act`` does.
+    history
+        The log.
+    """
+
+    act: Act
+    kept_after: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass
+class _Best:
+    """What did best in the checks so far: its lift, after how many episodes, its weights."""
+
+    lift: float = -math.inf
+    episodes: int = 0
+    weights: dict[str, Any] = field(default_factory=dict)
 
 
 class ScaledKpis(gym.ObservationWrapper[Any, Any, Any]):
@@ -81,30 +106,44 @@ class ScaledKpis(gym.ObservationWrapper[Any, Any, Any]):
 
 
 class _Episodes(BaseCallback):
-    """Logs each episode, keeps the learner every few, and stops when there were enough or time is
-    up.
+    """Logs each episode, checks and keeps the learner every few, and stops when there were enough
+    or time is up.
     """
 
-    def __init__(self, run: TrainingRun, most: int, episodes: int = 0) -> None:
+    def __init__(
+        self, run: TrainingRun, most: int, check: Callable[[Any, int], float], best: _Best
+    ) -> None:
         super().__init__()
         self._run = run
         self._most = most
+        self._check = check
+        self._best = best
         self._lift = 0.0
-        self._kept = self.episodes = episodes
+        self._checked: dict[str, float] = {}
+        self.episodes = self._kept = 0
 
     def _on_rollout_start(self) -> None:
         # Updates are done and no episode is under way: what is kept here can be gone on with.
-        if self.episodes >= self._kept + ITERATION:
-            self._kept = self.episodes
-            self._run.save({"learner": _kept(self.model), "episodes": self.episodes})
+        if self.episodes < self._kept + ITERATION:
+            return
+        if self.episodes // CHECK > self._kept // CHECK:
+            self._checked = {"checked_lift": self._check(self.model, self.episodes)}
+        self._kept = self.episodes
+        kept = {"learner": _kept(self.model), "episodes": self.episodes, "best": self._best}
+        self._run.save(kept | {"checked": self._checked})
+
+    def go_on(self, kept: Mapping[str, Any]) -> None:
+        """Where a session that was killed had come to."""
+        self.episodes = self._kept = kept["episodes"]
+        self._checked = kept["checked"]
 
     def _on_step(self) -> bool:
         self._lift += float(self.locals["rewards"][0])
         if not self.locals["dones"][0]:
             return True  # an episode that has begun is played to its end
         self.episodes += 1
-        self._run.log(self.episodes, lift_per_customer=self._lift)
-        self._lift = 0.0
+        self._run.log(self.episodes, lift_per_customer=self._lift, **self._checked)
+        self._lift, self._checked = 0.0, {}
         return self.episodes < self._most and not self._run.over
 
 
@@ -150,38 +189,67 @@ def _taken_up(kept: bytes) -> Any:
 def learn_design(
     task: DesignTask, parameters: DesignLearnerParameters, seed: int, run: TrainingRun
 ) -> Redesigner:
-    """Train a designer; ``task.paired`` is advised, as luck then drops out of the reward.
+    """Train a designer on the difference to leaving the programme alone.
+
+    What is learned late is not always best, so every ``CHECK`` episodes, and at the end, it is
+    checked without exploration on the same few episodes, of the training customers and luck of
+    their own; the best is the designer. Its value there flatters: test it on other customers.
 
     Parameters
     ----------
     task
-        Worlds, cohort, protection.
+        Worlds, cohort, protection; paired.
     parameters
         Settings.
     seed
         Of network, episodes and exploration.
     run
         Clock, log and checkpoint; a row an episode, whose ``lift_per_customer`` is the episode's
-        reward in currency units. Every ``ITERATION`` episodes the learner is kept, with
-        environment and random states, and goes on to the digit.
+        reward in currency units, and ``checked_lift``, where there was a check before it, that of
+        the check. Every ``ITERATION`` episodes the learner is kept, with environment and random
+        states, and goes on to the digit.
+
+    Raises
+    ------
+    ValueError
+        If the task is not paired.
     """
     kept = run.load()
+    best = _Best() if kept is None else kept["best"]
+    env = ProgrammeDesignEnv(task)
+
+    def check(model: Any, episodes: int) -> float:
+        lift = float(np.mean([play(env, _acting(model, env), at).lift for at in _CHECKS]))
+        if lift > best.lift:
+            best.lift, best.episodes = lift, episodes
+            best.weights = copy.deepcopy(model.policy.state_dict())
+        return lift
+
+    callback = _Episodes(run, parameters.episodes, check, best)
     with one_torch_thread():
         if kept is None:
-            model, episodes = _begin(task, parameters, seed), 0
+            model = _begin(task, parameters, seed)
         else:
-            model, episodes = _taken_up(kept["learner"]), kept["episodes"]
-        if not episodes or (episodes < parameters.episodes and not run.over):
+            model = _taken_up(kept["learner"])
+            callback.go_on(kept)
+        begun = callback.episodes
+        if not begun or (begun < parameters.episodes and not run.over):
             model.learn(
                 10 * parameters.episodes * task.horizon,
-                callback=_Episodes(run, parameters.episodes, episodes),
+                callback=callback,
                 reset_num_timesteps=kept is None,
             )
-    env = ScaledKpis(ProgrammeDesignEnv(task))
+        check(model, callback.episodes)
+        model.policy.load_state_dict(best.weights)
+    return Redesigner(_acting(model, env), best.episodes, list(run.history))
+
+
+def _acting(model: Any, env: ProgrammeDesignEnv) -> Act:
+    scaled = ScaledKpis(env)
 
     def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        action, _ = model.predict(env.observation(observation), deterministic=True)
+        action, _ = model.predict(scaled.observation(observation), deterministic=True)
         chosen: NDArray[np.float32] = action
         return chosen
 
-    return Redesigner(act, list(run.history))
+    return act

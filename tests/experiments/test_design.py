@@ -3,13 +3,24 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agents.errors import InputError
+from agents.rng import derive_seed
+from envs.design.environment import ProgrammeDesignEnv
+from envs.design.running import with_replica
+from envs.design.task import DesignTask
+from experiments import redesign
 from experiments.config import compose_design, compose_simulate
 from experiments.config_sources import FOLDERS_VARIABLE
 from experiments.design import design, run_design
 from experiments.report.design import headline, render_design, summary_text
+from experiments.worlds import build_world, draw_customers
+from policies.design.learned import Redesigner
+from policies.design.static import levers_of
+from sim.market import LoyaltyMarket
+from sim.programme import ProgrammeParameters
 
 SMALL = (
     "world=music_store", "response=null", "trials=6", "weeks=26", "search_customers=200",
@@ -57,19 +68,70 @@ def test_the_command_writes_a_programme_that_other_commands_take(tmp_path: Path,
 
 
 def test_a_learned_designer_is_put_beside_every_programme(summary):
-    redesign = design(*SMALL, "redesign=sac", "minutes=0.01")["redesign"]
-    learned, *others = redesign["programmes"]
+    found = design(*SMALL, "redesign=sac", "minutes=0.01")["redesign"]
+    learned, *others = found["programmes"]
     assert learned["programme"] == "redesigned"
     assert [row["programme"] for row in others] == ["points", "tiered", "found"]
-    for row in others:  # all above no programme, so no_programme is the origin
-        assert learned["gain"] - row["gain"] == pytest.approx(row["ahead"]["gain"])
     tiered = others[1]
-    assert tiered["ahead"]["gain"] == pytest.approx(sum(redesign["lifts"]) / 2)  # its start
-    page = render_design({**summary, "redesign": redesign})
+    assert tiered["ahead"]["gain"] == pytest.approx(np.mean(found["lifts"]))  # its start
+    page = render_design({**summary, "redesign": found})
     assert "redesigned every quarter" in page
-    text = summary_text({**summary, "redesign": redesign})
+    text = summary_text({**summary, "redesign": found})
     assert all(len(line) <= 100 for line in text.splitlines())
     assert "redesigned every quarter" in text
+
+
+def test_a_redesign_counts_from_the_first_week_on_customers_of_each_episode(monkeypatch):
+    """By another route: the market quarter by quarter, under a designer who only raises prices."""
+    overrides = (
+        "world=music_store", "trials=2", "weeks=52", "search_customers=200", "customers=200",
+        "presets=[points,tiered]", "episodes=2", "redesign=ppo",
+    )  # fmt: skip
+    names = levers_of(compose_design(overrides).programme).names
+    harder = np.array([name == "price_item" for name in names], np.float32)
+    monkeypatch.setattr(redesign, "learn_design", lambda *_: Redesigner(lambda kpis: harder))
+    found = design(*overrides)["redesign"]
+    config = compose_design(overrides)
+    posterior = config.world.population.posterior
+    world = build_world(config, posterior, "literature")
+    expected, lifts = [], []
+    for at in range(2):
+        cohort = draw_customers(config, posterior, "evaluate", 200, cohort=1 + at)
+        task = DesignTask((world,), cohort, weekly_budget=0.0, horizon=4)
+        profits = []
+        for programme, act in (
+            (world.programme, harder), (world.programme, 0 * harder), (ProgrammeParameters(), None)
+        ):  # fmt: skip
+            profits.append(_lived(task, world._replace(programme=programme), act, 1_000_000 + at))
+        expected.append(profits[0] - profits[2])
+        lifts.append(profits[0] - profits[1])
+    assert found["lifts"] == pytest.approx(lifts)
+    assert found["programmes"][0]["gain"] == pytest.approx(np.mean(expected))
+    ahead = found["programmes"][2]
+    assert ahead["programme"] == "tiered"
+    released = np.mean(found["released"])
+    assert released > 0
+    assert ahead["ahead_unreleased"]["gain"] == pytest.approx(np.mean(lifts) - released)
+    (lever,) = found["rules"]
+    assert (lever["rule"], lever["gain"]) == ("price_item", pytest.approx(np.mean(lifts)))
+    assert lever["released"] == pytest.approx(released)
+
+
+def _lived(task, world, act, seed):
+    """Profit per customer of the warm-up and an episode."""
+    customers = task.cohort.take(slice(None))
+    if act is None:  # no programme: nothing to design
+        warm = LoyaltyMarket(world, customers, derive_seed(0, "train"))
+        warm.advance(52)
+        own = LoyaltyMarket(world, with_replica(customers, 1), derive_seed(seed, "train"))
+        own.advance(52)
+        weeks = [*warm.datacollector.model_vars["profit"], *own.datacollector.model_vars["profit"]]
+        return sum(weeks) / 1e2 / task.cohort.n
+    running = task.run(0, customers, derive_seed(0, "train"))
+    profit = sum(running.live().profit for _ in range(4)) / 1e2 / task.cohort.n
+    env = ProgrammeDesignEnv(task)
+    env.reset(seed=seed)
+    return profit + sum(env.step(act)[1] for _ in range(4))
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,23 @@ def test_a_rollout_is_compared_with_what_had_no_more_time_and_was_told_no_more(s
     assert {row["regime"] for row in found} == {"rule", "robust", "informed"}
 
 
+def test_a_target_says_how_many_had_as_much_and_which_time_was_not_asked_for(summary, tmp_path):
+    found = {target.asked: target for target in targets(summary)}
+    (first,) = (one for one in found if "informed" in one and "ahead of every other" in one)
+    assert "Of 4 (1 of them told as much, 1 trained as long)" in found[first].found
+    (first,) = (one for one in found if "robust" in one and "ahead of every other" in one)
+    assert "Of 3 (1 of them learned without being told, 1 trained as long)" in found[first].found
+    longer = [
+        {**row, "train_minutes": 10.0} if name_of(row) == "rollout (robust, 1 min)" else row
+        for row in summary["coverage"]
+    ]
+    missing = [one for one in targets({**summary, "coverage": longer}) if "not in this" in one[1]]
+    assert [one[::2] for one in missing] == [
+        ("rollout (informed, 10 min): the same", "open"),
+        ("rollout (robust, 1 min): the same", "open"),
+    ]  # fmt: skip
+
+
 def test_each_target_says_whether_it_is_met(summary, tmp_path):
     met = _met(summary)
     first = [asked for asked in met if "ahead of every other policy" in asked]
@@ -155,7 +172,7 @@ def test_level_is_not_ahead_and_not_behind(summary):
         if "ahead of every other" in target.asked
     ]
     assert {target.met for target in first} == {"no"}
-    assert "Of 3: ahead of 0, behind 0, level with or undecided 3" in first[0].found
+    assert "as long): ahead of 0, behind 0, level with or undecided 3" in first[0].found
 
 
 @pytest.mark.parametrize(("high", "said"), [(0.01, "open"), (-0.003, "no")])

@@ -159,3 +159,18 @@ def test_an_entry_that_is_not_run_everywhere_has_no_aggregate(tmp_path):
     (row,) = market_rows(table, [GOOD], CLAIRVOYANT)
     assert (row["seeds"], row["ci_low"]) == (1, -np.inf)
     assert null_budget_use(table, BAD) is None
+
+
+def test_an_idle_world_is_one_with_runs_that_contacted_nobody(tmp_path):
+    """One world has been run and was idle, one was not idle in one run, one has no runs."""
+    protocol = dataclasses.replace(SMALL, worlds=("grocery", "music_store", "coffee_shop"))
+    entry = protocol.entries[0]
+    results = Results(tmp_path, protocol)
+    for cell in protocol.cells:
+        if cell.world == "grocery":
+            results.add(cell, {entry.name: OUTCOME})
+        elif cell.world == "music_store":
+            results.add(cell, {entry.name: OUTCOME._replace(contacts=float(cell.seed == 2))})
+    row = Table(results).coverage()[0]
+    assert (row["policy"], row["idle_worlds"]) == (entry.policy, ["grocery"])
+    assert (row["runs"], row["done"], row["idle"]) == (36, 24, 12 + 8)

@@ -6,6 +6,8 @@ import pytest
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.task import DesignTask, draw_cohort
 from envs.task import default_world
+from policies.design import learned
+from policies.design.episodes import play
 from policies.design.learned import (
     ITERATION,
     DesignLearnerParameters,
@@ -38,7 +40,10 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
-def test_a_killed_training_goes_on_with_the_digits_of_one_that_was_not(task, algorithm, tmp_path):
+def test_a_killed_training_goes_on_with_the_digits_of_one_that_was_not(
+    task, algorithm, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(learned, "CHECK", ITERATION)
     parameters = DesignLearnerParameters(algorithm, episodes=3 * ITERATION + 3, network=(8,))
     whole = learn_design(task, parameters, 5, TrainingRun())
 
@@ -54,11 +59,28 @@ def test_a_killed_training_goes_on_with_the_digits_of_one_that_was_not(task, alg
     designer = learn_design(task, parameters, 5, again)
     kept = [row["seconds"] for row in run.history][: 2 * ITERATION]
     assert [row["seconds"] for row in again.history][: 2 * ITERATION] == kept
-    assert [(row["step"], row["lift_per_customer"]) for row in designer.history] == [
-        (row["step"], row["lift_per_customer"]) for row in whole.history
+    figures = [
+        [{name: row[name] for name in row if name != "seconds"} for row in one.history]
+        for one in (designer, whole)
     ]
+    assert figures[0] == figures[1]
+    assert sum("checked_lift" in row for row in figures[0]) == 3
+    assert designer.kept_after == whole.kept_after
     kpis = np.zeros(ProgrammeDesignEnv(task).observation_space.shape, np.float32)
     np.testing.assert_array_equal(designer.act(kpis), whole.act(kpis))
+
+
+def test_the_designer_is_the_best_of_those_that_were_checked(task, monkeypatch):
+    """Learning this fast unlearns too: the last is not the best."""
+    monkeypatch.setattr(learned, "CHECK", ITERATION)
+    parameters = DesignLearnerParameters("sac", 10 * ITERATION, learning_rate=0.3, network=(8,))
+    designer = learn_design(task, parameters, 5, TrainingRun())
+    checked = [row["checked_lift"] for row in designer.history if "checked_lift" in row]
+    best = int(np.argmax(checked))
+    assert designer.kept_after == (best + 1) * ITERATION < len(designer.history)
+    env = ProgrammeDesignEnv(task)
+    again = [play(env, designer.act, seed).lift for seed in learned._CHECKS]
+    assert np.mean(again) == checked[best] > checked[-1]
 
 
 def test_training_stops_when_its_time_is_up(task):

@@ -1,0 +1,152 @@
+"""A designer that learns to change the programme every quarter, beside those that never change."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.records import WEEKS_PER_QUARTER
+from envs.design.environment import ProgrammeDesignEnv
+from envs.design.task import DesignTask
+from experiments.benchmark.statistics import over_seeds
+from experiments.config import DesignConfig
+from experiments.console import Progress
+from experiments.training_task import told
+from experiments.worlds import draw_customers
+from policies.design.episodes import Act, Played, play, play_levers_alone, profits_beside
+from policies.design.learned import DesignLearnerParameters, learn_design
+from policies.training_run import TrainingRun
+from sim.programme import ProgrammeParameters
+from sim.world import World
+
+REDESIGNED, NOTHING, START = "redesigned", "no_programme", "start"
+_FIRST_SEED = 1_000_000  # of test episodes: training has smaller ones
+
+
+def redesigned(
+    config: DesignConfig,
+    worlds: tuple[World, ...],
+    programmes: Mapping[str, ProgrammeParameters],
+    show: Progress,
+    folder: Path | None,
+) -> dict[str, Any]:
+    """Train a designer, and test it beside programmes that never change.
+
+    Each test episode has customers, luck and, of several, a response world of its own, the same for
+    all that are compared in it.
+
+    Parameters
+    ----------
+    worlds
+        Response worlds.
+    programmes
+        By name, to compare with; no programme and that of ``config`` are added.
+    folder
+        Where the training is kept; None keeps nothing.
+
+    Returns
+    -------
+    dict
+        What summary.json has as ``redesign``.
+
+    Raises
+    ------
+    ValueError
+        If ``config`` asks for no designer.
+    """
+    if config.redesign == "none":
+        raise ValueError("redesign=none: choose 'ppo' or 'sac'")
+    posterior = config.world.population.posterior
+    task = DesignTask(
+        worlds,
+        draw_customers(config, posterior, "train", config.search_customers),
+        weekly_budget=0.0,
+        constraints=config.constraints,
+        horizon=math.ceil(config.weeks / WEEKS_PER_QUARTER),
+        paired=True,
+    )
+    with (
+        show.stage(f"Learn to redesign ({config.redesign})", 1.0) as tick,
+        TrainingRun(folder, seconds=config.minutes * 60) as run,
+    ):
+        run.tell = told(tick, run.progress)
+        parameters = DesignLearnerParameters(config.redesign, episodes=10_000_000)
+        designer = learn_design(task, parameters, config.seed, run)
+    beside = {NOTHING: ProgrammeParameters(), **programmes, START: config.programme}
+    with show.stage("Compare on episodes of test customers", config.episodes) as tick:
+        episodes = []
+        for at in range(config.episodes):
+            # Cohort 0 is that of the comparison of static designs.
+            cohort = draw_customers(config, posterior, "evaluate", config.customers, cohort=1 + at)
+            test = dataclasses.replace(task, cohort=cohort)
+            seed = _FIRST_SEED + config.seed % _FIRST_SEED + at
+            episodes.append(_tested(test, designer.act, beside, seed))
+            tick()
+    return {
+        "algorithm": config.redesign,
+        "start": config.programme.name,
+        "minutes": config.minutes,
+        "episodes_trained": len(designer.history),
+        "kept_after": designer.kept_after,
+        "quarters": task.horizon,
+        "warmup_quarters": task.warmup,
+        **_over_all(episodes, list(programmes)),
+    }
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """One episode: the designer's moves, each lever's alone, and the programmes beside."""
+
+    played: Played
+    levers: dict[str, Played]
+    profits: dict[str, float]
+
+
+def _tested(
+    test: DesignTask, act: Act, programmes: Mapping[str, ProgrammeParameters], seed: int
+) -> _Tested:
+    env = ProgrammeDesignEnv(test)
+    played = play(env, act, seed)
+    levers = play_levers_alone(env, played, seed)
+    return _Tested(played, levers, profits_beside(env, programmes, seed))
+
+
+def _over_all(episodes: Sequence[_Tested], programmes: Sequence[str]) -> dict[str, Any]:
+    lifts = np.array([one.played.lift for one in episodes])
+    released = np.array([one.played.released for one in episodes])
+    profits = {
+        name: np.array([one.profits[name] for one in episodes])
+        for name in (NOTHING, START, *programmes)
+    }
+    own = profits[START] + lifts
+    rows = [_row("programme", REDESIGNED, own - profits[NOTHING])]
+    for name in programmes:
+        ahead = own - profits[name]
+        row = _row("programme", name, profits[name] - profits[NOTHING])
+        row["ahead"] = _row("programme", REDESIGNED, ahead)
+        row["ahead_unreleased"] = _row("programme", REDESIGNED, ahead - released)
+        rows.append(row)
+    levers = []
+    for lever in dict.fromkeys(lever for one in episodes for lever in one.levers):
+        alone = [one.levers.get(lever) for one in episodes]  # None: not moved, so nothing changed
+        lift = np.array([0.0 if one is None else one.lift for one in alone])
+        part = np.array([0.0 if one is None else one.released for one in alone])
+        levers.append(_row("rule", lever, lift) | {"released": float(part.mean())})
+    return {
+        "lifts": lifts.tolist(),
+        "released": released.tolist(),
+        "programmes": rows,
+        "rules": levers,
+    }
+
+
+def _row(kind: str, name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Mean with a 95 % t interval over episodes."""
+    found = over_seeds(values)
+    return {kind: name, "gain": found.value, "low": found.low, "high": found.high}

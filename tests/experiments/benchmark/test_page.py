@@ -13,6 +13,7 @@ from experiments.benchmark.findings import findings
 from experiments.benchmark.page import page
 from experiments.benchmark.protocol import PROTOCOL, Entry
 from experiments.benchmark.results import Outcome, Results
+from experiments.benchmark.summary import Table
 from experiments.benchmark.targets import name_of, rivals, targets
 from experiments.report.wording import decimal
 
@@ -417,3 +418,53 @@ def test_the_readme_has_the_published_shares_of_the_small_problem(published):
     assert f"{told}, {given_up} {others}".replace("%", " %") in text
     shares = published[0]["small_problem_intervals"]["price_ppo"]["shares"]
     assert [round(one, 2) for one in shares].count(0) == 2
+
+
+def test_the_readme_says_in_words_what_was_published(published):
+    found, _ = published
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    ours = [row for row in found["rows"] if row["policy"] == "rollout"]
+    gains = [row for row in ours if row["regime"] == "informed" and row["ci_low"] > 0]
+    assert f"told, the rollout gains in {len(gains)} of {found['markets']}" in text
+    harmless = {"literature", "optimistic", "deal_seekers"}
+    expected = {("grocery", name) for name in harmless}
+    expected |= {(world, "optimistic") for world in ("music_store", "coffee_shop")}
+    assert {(row["world"], row["response"]) for row in gains} == expected
+    (lin_ts,) = (
+        row
+        for row in found["rollout_ahead"]
+        if row["rollout"] == "rollout:informed@1" and name_of(row) == "lin_ts (informed, 1 min)"
+    )
+    value, low, high = (
+        decimal(100 * lin_ts[key], 3, sign=True) for key in ("value", "ci_low", "ci_high")
+    )
+    assert f"(in interquartile mean {value}, {low} to {high})" in text
+    worst = min(row["share"] for row in found["misspecification"])
+    assert f"told wrong, the same policy lost up to {-100 * worst:.1f} %" in text
+    losses = {}
+    for minutes in (1.0, 10.0):
+        means = [_mean_in_grocery(ours, name, minutes) for name in PROTOCOL.responses]
+        assert [mean > 0 for mean in means] == [False, True, True, False, False]
+        ends = [abs(round(100 * mean, 2)) for mean in means if mean < 0]
+        losses[minutes] = f"{min(ends):.2f} to {max(ends):.2f} %"
+    assert f"and loses {losses[1.0]} where" in text
+    assert f"({losses[10.0]} after ten minutes)" in text
+    known = Table(Results(ROOT / "docs/benchmark/protocol-3/cells", PROTOCOL, reads=True)).known
+    contacted = {
+        cell.seed
+        for cell, outcomes in known.items()
+        if cell.world == "grocery" and outcomes["price_ppo:robust@10"].contacts > 0
+    }
+    assert len(contacted) == 5 - 3
+    assert "(three of its five trainings in grocery then end in offering nothing)" in text
+
+
+def _mean_in_grocery(rows, response, minutes):
+    shares = [
+        row["incremental_share"]
+        for row in rows
+        if (row["regime"], row["train_minutes"]) == ("robust", minutes)
+        and (row["world"], row["response"]) == ("grocery", response)
+    ]
+    assert len(shares) == 3
+    return sum(shares) / 3

@@ -69,8 +69,8 @@ def run_design(config: DesignConfig) -> dict[str, Any]:
     options = {"programme": config.presets, "response": config.responses}
     with (
         RunDirectory(config.runs_dir, config.name) as run,
-        unfinished(config, options, _MAY_CHANGE) as kept,
         Progress() as progress,
+        unfinished(config, options, _MAY_CHANGE, progress.note) as kept,
     ):
         summary = design_config(config, progress, kept)
         write_json(run.path / "summary.json", summary)

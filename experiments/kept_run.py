@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import fcntl
+import glob
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from experiments.run_directory import MARKER, plain_json
 from experiments.version import market_code
 
 _SETTINGS = "settings.json"
+_LOCK = ".lock"
+_DIGITS = 12  # of a mark
 _ANYWHERE = ("runs_dir", "threads")
 _COMMANDS = ("recommend.py", "design.py", "redesign.py", "training_task.py")  # what they train on
 
@@ -59,7 +63,10 @@ def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
 
 @contextlib.contextmanager
 def unfinished(
-    config: Any, options: Mapping[str, Collection[str]], may_change: Collection[str] = ()
+    config: Any,
+    options: Mapping[str, Collection[str]],
+    may_change: Collection[str] = (),
+    note: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Path]:
     """A hidden folder beside the run, ``<runs_dir>/.<name>.<mark>.kept``, deleted when the block
     ends well; after a kill the same command finds what it has left there.
@@ -73,7 +80,35 @@ def unfinished(
         Names of the options that are read later, by group: what stands in them counts too.
     may_change
         Fields that may differ from those of the run that was interrupted.
+    note
+        Told what is gone on with, and what else of that name lies there: it is left alone.
+
+    Raises
+    ------
+    InputError
+        If the same command is at work already.
     """
+    beside = Path(config.runs_dir).absolute()
+    folder = beside / f".{config.name}.{_mark(config, options, may_change)}.kept"
+    folder.mkdir(exist_ok=True)
+    with (folder / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"name={config.name}: the same command is at work in {beside}: choose another name"
+            ) from None
+        if any(path.name != _LOCK for path in folder.iterdir()):
+            note(f"Goes on with what an interrupted run has left in {folder}")
+        for other in sorted(beside.glob(f".{glob.escape(config.name)}.{'?' * _DIGITS}.kept")):
+            if other != folder:
+                note(f"{other} is unfinished work of other settings or code: delete it if not used")
+        yield folder
+        shutil.rmtree(folder)
+
+
+def _mark(config: Any, options: Mapping[str, Collection[str]], may_change: Collection[str]) -> str:
+    """Digest of the settings, of what stands in the options, and of the code."""
     values = dataclasses.asdict(config)
     fixed = {k: v for k, v in values.items() if k not in (*may_change, "name", *_ANYWHERE)}
     read = {
@@ -85,11 +120,7 @@ def unfinished(
     digest = hashlib.sha256(text.encode())
     for name in _COMMANDS:
         digest.update(Path(__file__).with_name(name).read_bytes())
-    mark = digest.hexdigest()[:12]
-    folder = Path(config.runs_dir).absolute() / f".{config.name}.{mark}.kept"
-    folder.mkdir(exist_ok=True)
-    yield folder
-    shutil.rmtree(folder)
+    return digest.hexdigest()[:_DIGITS]
 
 
 def keep_logs(kept: Path, run: Path) -> None:

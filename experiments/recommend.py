@@ -90,8 +90,8 @@ def run_recommend(config: RecommendConfig) -> dict[str, Any]:
 
     with (
         RunDirectory(config.runs_dir, config.name) as run,
-        unfinished(config, _options(config), _MAY_CHANGE) as kept,
         Progress() as progress,
+        unfinished(config, _options(config), _MAY_CHANGE, progress.note) as kept,
     ):
         summary = recommend_config(config, progress, kept)
         keep_logs(kept, run.path)

@@ -119,6 +119,7 @@ def test_unfinished_work_of_other_settings_or_rules_is_not_gone_on_with(
 ):
     config = compose_recommend([*SMALL, f"runs_dir={tmp_path}"])
     with pytest.raises(KeyboardInterrupt), _unfinished(config) as first:
+        (first / "training").mkdir()
         raise KeyboardInterrupt
     if change == "minutes":
         config = replace(config, minutes=config.minutes + 1)
@@ -130,12 +131,28 @@ def test_unfinished_work_of_other_settings_or_rules_is_not_gone_on_with(
             return replace(found, points_per_unit=7.0) if name == "tiered" else found
 
         monkeypatch.setattr(kept_run, "load_option", edited)
-    with _unfinished(config) as second:
+    notes = []
+    with _unfinished(config, notes.append) as second:
         assert (second == first) is (change is None)
+    (note,) = notes
+    assert str(first) in note
+    assert ("Goes on" if change is None else "unfinished work of other settings") in note
+    assert first.exists() is (change is not None)
 
 
-def _unfinished(config):
-    return kept_run.unfinished(config, _options(config), _MAY_CHANGE)
+def test_the_same_command_is_not_at_work_twice(tmp_path: Path):
+    config = compose_recommend([*SMALL, f"runs_dir={tmp_path}"])
+    with _unfinished(config) as kept:
+        with pytest.raises(InputError, match="name=recommend: the same command is at work"):
+            _unfinished(config).__enter__()
+        with _unfinished(replace(config, name="other")):
+            pass
+        assert kept.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _unfinished(config, note=lambda line: None):
+    return kept_run.unfinished(config, _options(config), _MAY_CHANGE, note)
 
 
 def test_the_command_writes_summary_and_report(tmp_path: Path, capsys):

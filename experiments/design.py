@@ -25,6 +25,7 @@ from policies.design.static import (
     compare,
     effect_of_rules,
     search,
+    terms_of,
 )
 from sim.metrics import Estimate
 from sim.programme import ProgrammeParameters
@@ -184,22 +185,12 @@ def _changed_rules(
     preset: ProgrammeParameters, programme: ProgrammeParameters
 ) -> list[dict[str, Any]]:
     """Each rule whose value differs: its name, value in the preset, value found."""
-    before, after = _rules(preset), _rules(programme)
+    before, after = terms_of(preset), terms_of(programme)
     return [
         {"rule": name, "before": before[name], "after": after[name]}
         for name in before
         if before[name] != after[name]
     ]
-
-
-def _rules(programme: ProgrammeParameters) -> dict[str, float]:
-    found = {"earn_rate": programme.points_per_unit}
-    for tier in programme.tiers[1:]:
-        found[f"threshold_{tier.name}"] = tier.threshold
-        found[f"multiplier_{tier.name}"] = tier.multiplier
-    for reward in programme.rewards:
-        found[f"price_{reward.name}"] = float(reward.points_price)
-    return found
 
 
 def _yaml(programme: Mapping[str, Any], name: str, summary: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from experiments.training_task import told
 from experiments.worlds import draw_customers
 from policies.design.episodes import Act, Played, play, play_levers_alone, profits_beside
 from policies.design.learned import DesignLearnerParameters, learn_design
+from policies.design.static import terms_of
 from policies.training_run import TrainingRun
 from sim.programme import ProgrammeParameters
 from sim.world import World
@@ -95,7 +96,7 @@ def redesigned(
         "kept_after": designer.kept_after,
         "quarters": task.horizon,
         "warmup_quarters": task.warmup,
-        **_over_all(episodes, list(programmes)),
+        **_over_all(episodes, config.programme, list(programmes)),
     }
 
 
@@ -117,7 +118,9 @@ def _tested(
     return _Tested(played, levers, profits_beside(env, programmes, seed))
 
 
-def _over_all(episodes: Sequence[_Tested], programmes: Sequence[str]) -> dict[str, Any]:
+def _over_all(
+    episodes: Sequence[_Tested], start: ProgrammeParameters, programmes: Sequence[str]
+) -> dict[str, Any]:
     lifts = np.array([one.played.lift for one in episodes])
     released = np.array([one.played.released for one in episodes])
     profits = {
@@ -132,12 +135,15 @@ def _over_all(episodes: Sequence[_Tested], programmes: Sequence[str]) -> dict[st
         row["ahead"] = _row("programme", REDESIGNED, ahead)
         row["ahead_unreleased"] = _row("programme", REDESIGNED, ahead - released)
         rows.append(row)
+    first = terms_of(start)
+    last = [terms_of(one.played.programme) for one in episodes]
     levers = []
     for lever in dict.fromkeys(lever for one in episodes for lever in one.levers):
         alone = [one.levers.get(lever) for one in episodes]  # None: not moved, so nothing changed
         lift = np.array([0.0 if one is None else one.lift for one in alone])
         part = np.array([0.0 if one is None else one.released for one in alone])
-        levers.append(_row("rule", lever, lift) | {"released": float(part.mean())})
+        terms = {"before": first[lever], "after": float(np.mean([one[lever] for one in last]))}
+        levers.append(_row("rule", lever, lift) | {"released": float(part.mean())} | terms)
     return {
         "lifts": lifts.tolist(),
         "released": released.tolist(),

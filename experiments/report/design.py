@@ -21,6 +21,7 @@ from experiments.report.figures import BLUE, Figure, amount, base_layout, gains_
 from experiments.report.redesign import (
     COLUMNS,
     cells,
+    changed_rule,
     programme_name,
     redesigned,
     redesigned_text,
@@ -119,10 +120,7 @@ def _answer(summary: Summary) -> Markup:
         for world in summary["compared"]
     ]
     found = summary["found"]
-    changed = bullets(
-        f"{row['rule'].replace('_', ' ')}: {_number(row['before'])} → {_number(row['after'])}"
-        for row in found["rules"]
-    )
+    changed = bullets(changed_rule(row) for row in found["rules"])
     return section(
         "answer",
         "The answer",
@@ -208,13 +206,5 @@ def _gain(world: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _rule(summary: Summary, name: str) -> str:
-    words = spaced(name)
     changed = {row["rule"]: row for row in summary["found"]["rules"]}
-    if name not in changed:
-        return words
-    row = changed[name]
-    return f"{words} {_number(row['before'])} → {_number(row['after'])}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return changed_rule(changed[name]) if name in changed else spaced(name)

@@ -47,8 +47,9 @@ def redesigned(summary: Mapping[str, Any]) -> Markup:
             _ALONE,
             _forest(redesign, "rule"),
             "The moves that the designer made, one lever at a time, paired with the programme "
-            "that never changes. Together they may do more or less. Levers that were never moved "
-            "are not shown.",
+            "that never changes. Together they may do more or less. Terms are those at the start "
+            "and, all levers moved, once the last quarter is over, in the mean over episodes. "
+            "Levers that were never moved are not shown.",
         ),
         table(_ALONE, (*COLUMNS, Column(_OF_IT)), Group("", _levers(redesign))),
     )
@@ -59,8 +60,13 @@ def programme_name(programme: str) -> str:
     return _NAMES.get(programme, programme)
 
 
+def changed_rule(row: Mapping[str, Any]) -> str:
+    """A rule in words, its value before and after."""
+    return f"{spaced(row['rule'])} {_number(row['before'])} → {_number(row['after'])}"
+
+
 def spaced(name: str) -> str:
-    """A lever or rule in words."""
+    """A rule in words."""
     return name.replace("_", " ")
 
 
@@ -123,14 +129,21 @@ def _beside(redesign: Redesign) -> list[list[str]]:
 
 
 def _levers(redesign: Redesign) -> list[list[str]]:
-    return [
-        [spaced(row["rule"]), *cells(row), amount(row["released"])] for row in redesign["rules"]
-    ]
+    return [[changed_rule(row), *cells(row), amount(row["released"])] for row in redesign["rules"]]
 
 
 def _forest(redesign: Redesign, kind: str) -> Figure | None:
-    named = programme_name if kind == "programme" else spaced
     rows = [
-        (named(row[kind]), row["gain"], row["low"], row["high"]) for row in redesign[f"{kind}s"]
+        (
+            programme_name(row[kind]) if kind == "programme" else changed_rule(row),
+            row["gain"],
+            row["low"],
+            row["high"],
+        )
+        for row in redesign[f"{kind}s"]
     ]
     return gains_with_intervals({redesign["algorithm"].upper(): rows})
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"

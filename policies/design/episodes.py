@@ -36,12 +36,15 @@ class Played:
     released
         Part of ``lift``: points owed to members that were worth less the day dearer rewards held
         (``RunningProgramme.released``).
+    programme
+        In force once the last quarter is over.
     actions
         Shape (quarters, levers).
     """
 
     lift: float
     released: float
+    programme: ProgrammeParameters
     actions: NDArray[np.float32]
 
 
@@ -63,7 +66,8 @@ def play(env: ProgrammeDesignEnv, act: Act, seed: int) -> Played:
         observation, reward, _, ended, _ = env.step(action)
         lift += reward
     released = env.running.released / MICRO / 100.0 / env.task.cohort.n
-    return Played(lift, released, np.array(actions, np.float32))
+    programme = env.running.market.world.programme
+    return Played(lift, released, programme, np.array(actions, np.float32))
 
 
 def play_levers_alone(env: ProgrammeDesignEnv, played: Played, seed: int) -> dict[str, Played]:

@@ -98,6 +98,17 @@ def levers_of(preset: ProgrammeParameters) -> Levers:
     return Levers(Design(preset, 0.0, ()), OfferBook(), _REACH)
 
 
+def terms_of(programme: ProgrammeParameters) -> dict[str, float]:
+    """Terms that levers can change, by the lever's name."""
+    found = {"earn_rate": programme.points_per_unit}
+    for tier in programme.tiers[1:]:
+        found[f"threshold_{tier.name}"] = tier.threshold
+        found[f"multiplier_{tier.name}"] = tier.multiplier
+    for reward in programme.rewards:
+        found[f"price_{reward.name}"] = float(reward.points_price)
+    return found
+
+
 def compare(
     world: World,
     programmes: Mapping[str, ProgrammeParameters],

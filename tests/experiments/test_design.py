@@ -115,6 +115,7 @@ def test_a_redesign_counts_from_the_first_week_on_customers_of_each_episode(monk
     (lever,) = found["rules"]
     assert (lever["rule"], lever["gain"]) == ("price_item", pytest.approx(np.mean(lifts)))
     assert lever["released"] == pytest.approx(released)
+    assert (lever["before"], lever["after"]) == (500, 1220)  # 625, 781, 976
 
 
 def _lived(task, world, act, seed):

@@ -44,7 +44,7 @@ def task(world, population):
     )
     return DesignTask(
         (world._replace(programme=programme),),
-        population(300),
+        population(150),
         weekly_budget=1.0,
         constraints=ConstraintParameters(),
         horizon=4,

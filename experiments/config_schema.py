@@ -23,6 +23,7 @@ from agents.dynamics import SubscriptionParameters, SurveyParameters
 from agents.errors import InputError
 from agents.network import NetworkParameters
 from agents.population import MembershipParameters, PopulationParameters
+from agents.records import WEEKS_PER_QUARTER
 from agents.response import ResponseParameters
 from envs.constraints.parameters import ConstraintParameters
 from experiments.config_messages import suggestion, unknown_choice
@@ -519,7 +520,8 @@ class DesignConfig(_Application):
     """A search for a programme: presets to start from, how long it looks, on whom it is tested.
 
     ``responses`` are response worlds over which gains are averaged; ``redesign`` also trains a
-    designer who changes ``programme`` every quarter, for ``minutes``, tested on ``episodes``.
+    designer who changes ``programme`` every quarter after the first year, for ``minutes``, tested
+    on ``episodes``.
     """
 
     presets: tuple[str, ...]
@@ -545,7 +547,21 @@ class DesignConfig(_Application):
         _check(1 <= self.trials <= 100_000, "trials", self.trials, "1 to 100,000")
         _check(0 <= self.dead_band <= 0.9, "dead_band", self.dead_band, "0 to .9")
         _check(0 < self.minutes <= 10_000, "minutes", self.minutes, "above 0, to 10,000")
-        _check(1 <= self.episodes <= 1000, "episodes", self.episodes, "1 to 1,000")
+        _check(2 <= self.episodes <= 1000, "episodes", self.episodes, "2 to 1,000")
+        if self.redesign != "none":
+            self._check_redesign()
+
+    def _check_redesign(self) -> None:
+        from envs.design.task import WARMUP_QUARTERS
+
+        asked, least = f"with redesign={self.redesign}", (WARMUP_QUARTERS + 1) * WEEKS_PER_QUARTER
+        _check(self.programme.active, "programme", self.programme.name,
+               f"one that has rules to change {asked}")  # fmt: skip
+        _check(self.weeks >= least and self.weeks % WEEKS_PER_QUARTER == 0, "weeks", self.weeks,
+               f"whole quarters of {WEEKS_PER_QUARTER} weeks {asked}, {least} at least: the first "
+               f"{WARMUP_QUARTERS} change nothing")  # fmt: skip
+        _check(self.episodes >= len(self.responses), "episodes", self.episodes,
+               f"{len(self.responses)} at least {asked}: one in each of responses")  # fmt: skip
 
 
 @dataclass(frozen=True)

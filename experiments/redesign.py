@@ -1,7 +1,6 @@
 """A designer that learns to change the programme every quarter, beside those that never change."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.records import WEEKS_PER_QUARTER
+from agents.rng import derive_seed
 from envs.design.environment import ProgrammeDesignEnv
-from envs.design.task import DesignTask
+from envs.design.task import WARMUP_QUARTERS, DesignTask
 from experiments.benchmark.statistics import over_seeds
 from experiments.config import DesignConfig
 from experiments.console import Progress
@@ -26,7 +26,6 @@ from sim.programme import ProgrammeParameters
 from sim.world import World
 
 REDESIGNED, NOTHING, START = "redesigned", "no_programme", "start"
-_FIRST_SEED = 1_000_000  # of test episodes: training has smaller ones
 
 
 def redesigned(
@@ -38,13 +37,13 @@ def redesigned(
 ) -> dict[str, Any]:
     """Train a designer, and test it beside programmes that never change.
 
-    Each test episode has customers, luck and, of several, a response world of its own, the same for
-    all that are compared in it.
+    Each test episode has customers and luck of its own, the same for all that are compared in it;
+    response worlds take turns.
 
     Parameters
     ----------
     worlds
-        Response worlds.
+        Response worlds, as ``config.responses`` names them.
     programmes
         By name, to compare with; no programme and that of ``config`` are added.
     folder
@@ -62,13 +61,14 @@ def redesigned(
     """
     if config.redesign == "none":
         raise ValueError("redesign=none: choose 'ppo' or 'sac'")
+    quarters = config.weeks // WEEKS_PER_QUARTER
     posterior = config.world.population.posterior
     task = DesignTask(
         worlds,
         draw_customers(config, posterior, "train", config.search_customers),
         weekly_budget=0.0,
         constraints=config.constraints,
-        horizon=math.ceil(config.weeks / WEEKS_PER_QUARTER),
+        horizon=quarters - WARMUP_QUARTERS,  # so all live as long as the search looked ahead
         paired=True,
     )
     with (
@@ -81,12 +81,13 @@ def redesigned(
     beside = {NOTHING: ProgrammeParameters(), **programmes, START: config.programme}
     with show.stage("Compare on episodes of test customers", config.episodes) as tick:
         episodes = []
+        first = int(derive_seed(config.seed, "evaluate"))
         for at in range(config.episodes):
             # Cohort 0 is that of the comparison of static designs.
             cohort = draw_customers(config, posterior, "evaluate", config.customers, cohort=1 + at)
-            test = dataclasses.replace(task, cohort=cohort)
-            seed = _FIRST_SEED + config.seed % _FIRST_SEED + at
-            episodes.append(_tested(test, designer.act, beside, seed))
+            world = worlds[at % len(worlds)]
+            test = dataclasses.replace(task, cohort=cohort, worlds=(world,))
+            episodes.append(_tested(test, designer.act, beside, first + at))
             tick()
     return {
         "algorithm": config.redesign,
@@ -94,8 +95,9 @@ def redesigned(
         "minutes": config.minutes,
         "episodes_trained": len(designer.history),
         "kept_after": designer.kept_after,
-        "quarters": task.horizon,
-        "warmup_quarters": task.warmup,
+        "quarters": quarters,
+        "warmup_quarters": WARMUP_QUARTERS,
+        "responses": [config.responses[at % len(worlds)] for at in range(config.episodes)],
         **_over_all(episodes, config.programme, list(programmes)),
     }
 
@@ -130,10 +132,8 @@ def _over_all(
     own = profits[START] + lifts
     rows = [_row("programme", REDESIGNED, own - profits[NOTHING])]
     for name in programmes:
-        ahead = own - profits[name]
         row = _row("programme", name, profits[name] - profits[NOTHING])
-        row["ahead"] = _row("programme", REDESIGNED, ahead)
-        row["ahead_unreleased"] = _row("programme", REDESIGNED, ahead - released)
+        row["ahead"] = _row("programme", REDESIGNED, own - profits[name])
         rows.append(row)
     first = terms_of(start)
     last = [terms_of(one.played.programme) for one in episodes]

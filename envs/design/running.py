@@ -46,6 +46,8 @@ class RunningProgramme:
         What the weeks lived so far have booked for changes of price, micro minor units: by how much
         the points outstanding were worth less the day a price held, less what is owed on that day
         to those who keep an old one.
+    lived_under
+        Terms of the last week lived; those of the next may be in force already.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class RunningProgramme:
         self.market = LoyaltyMarket(world, customers, key, decider=self._decider, network=network)
         self.quarter = Quarter()
         self.released = 0
+        self.lived_under = world.programme
         self.ledger: DesignLedger | None = None
         if audited:
             self.ledger = DesignLedger(
@@ -123,6 +126,7 @@ class RunningProgramme:
 
     def _advance(self, weeks: int) -> None:
         self.released -= self.market._revalued  # else 0: a week's close leaves nothing unbooked
+        self.lived_under = self.market.world.programme
         if self.ledger is None:
             self.market.advance(weeks)
             return

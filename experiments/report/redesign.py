@@ -16,13 +16,12 @@ COLUMNS = (Column("", "text"), Column("gain"), Column("95 % interval"))
 _NAMES = {"found": "the design found", "redesigned": "redesigned every quarter"}
 _ALONE = "Each lever's moves alone, above leaving the programme alone"
 _OF_IT = "of it points' worth"
-_WITHOUT = "without points' worth"
 
 
 def redesigned_text(redesign: Redesign) -> list[str]:
     """Lines of the console."""
     lines = [*wrapped(_words(redesign)), ""]
-    lines += ["above no programme; the redesigned is ahead by, and without points' worth"]
+    lines += ["above no programme; the redesigned is ahead by"]
     lines += aligned(_beside(redesign))
     if redesign["rules"]:
         lines += ["", f"{_ALONE.lower()}; of it points' worth"]
@@ -36,7 +35,7 @@ def redesigned(summary: Mapping[str, Any]) -> Markup:
     redesign = summary.get("redesign")
     if not redesign:
         return Markup("")
-    columns = (*COLUMNS, Column("redesigned ahead by"), Column("95 % interval"), Column(_WITHOUT))
+    columns = (*COLUMNS, Column("redesigned ahead by"), Column("95 % interval"))
     return section(
         "redesign",
         "A programme that is redesigned every quarter",
@@ -48,8 +47,8 @@ def redesigned(summary: Mapping[str, Any]) -> Markup:
             _forest(redesign, "rule"),
             "The moves that the designer made, one lever at a time, paired with the programme "
             "that never changes. Together they may do more or less. Terms are those at the start "
-            "and, all levers moved, once the last quarter is over, in the mean over episodes. "
-            "Levers that were never moved are not shown.",
+            "and, all levers moved, in the last week, in the mean over episodes. Levers that were "
+            "never moved are not shown.",
         ),
         table(_ALONE, (*COLUMNS, Column(_OF_IT)), Group("", _levers(redesign))),
     )
@@ -91,26 +90,41 @@ def _released_words(redesign: Redesign) -> str:
     released = float(np.mean(redesign["released"]))
     if amount(released) == amount(0.0):
         return "No part of it is a change of what the points that members have are worth."
+    rest = over_seeds(np.array(redesign["lifts"]) - np.array(redesign["released"]))
+    without = f"Without that it is {amount(rest.value)} ({amount(rest.low)} to {amount(rest.high)})"
     if released > 0:
         return (
             f"Of it {amount(released)} is no sale: points that members have are worth less since "
-            "rewards are dearer."
+            f"rewards are dearer. {without}."
         )
     return (
         f"It has paid {amount(-released)} for points that members have, worth more since rewards "
-        "are cheaper."
+        f"are cheaper. {without}."
     )
 
 
 def _about(redesign: Redesign) -> str:
     warmup = redesign["warmup_quarters"]
     return (
-        f"Per customer, {warmup + redesign['quarters']} quarters from the first week on; points "
-        f"owed at the end are a cost. The redesigned lives its first {warmup} under "
-        f"{redesign['start']}, the others under their own terms. Points' worth: what changes of "
-        "price did to points that members had. Each episode has other customers and other luck, "
-        f"the same for every programme; 95 % over {len(redesign['lifts'])} episodes."
+        f"Per customer, {redesign['quarters']} quarters from the first week on; points owed at the "
+        f"end are a cost. The redesigned lives its first {warmup} under {redesign['start']}, the "
+        "others under their own terms. Points' worth: what changes of price did to points that "
+        "members had. Each episode has other customers and other luck, the same for every "
+        f"programme; 95 % over {len(redesign['lifts'])} episodes{_by_response(redesign)}."
     )
+
+
+def _by_response(redesign: Redesign) -> str:
+    """Where there are several response worlds: what the redesign brings in each."""
+    lifts = np.array(redesign["lifts"])
+    means = {
+        name: lifts[[one == name for one in redesign["responses"]]].mean()
+        for name in dict.fromkeys(redesign["responses"])
+    }
+    if len(means) == 1:
+        return ""
+    found = ", ".join(f"{spaced(name)} {amount(mean)}" for name, mean in means.items())
+    return f" and so over response worlds (above leaving it alone: {found})"
 
 
 def _beside(redesign: Redesign) -> list[list[str]]:
@@ -118,11 +132,7 @@ def _beside(redesign: Redesign) -> list[list[str]]:
         [
             programme_name(row["programme"]),
             *cells(row),
-            *(
-                [*cells(row["ahead"]), amount(row["ahead_unreleased"]["gain"])]
-                if "ahead" in row
-                else ["", "", ""]
-            ),
+            *(cells(row["ahead"]) if "ahead" in row else ["", ""]),
         ]
         for row in redesign["programmes"]
     ]

@@ -37,7 +37,7 @@ class Played:
         Part of ``lift``: points owed to members that were worth less the day dearer rewards held
         (``RunningProgramme.released``).
     programme
-        In force once the last quarter is over.
+        In force in the last week.
     actions
         Shape (quarters, levers).
     """
@@ -66,8 +66,8 @@ def play(env: ProgrammeDesignEnv, act: Act, seed: int) -> Played:
         observation, reward, _, ended, _ = env.step(action)
         lift += reward
     released = env.running.released / MICRO / 100.0 / env.task.cohort.n
-    programme = env.running.market.world.programme
-    return Played(lift, released, programme, np.array(actions, np.float32))
+    terms = env.running.lived_under
+    return Played(lift, released, terms, np.array(actions, np.float32))
 
 
 def play_levers_alone(env: ProgrammeDesignEnv, played: Played, seed: int) -> dict[str, Played]:

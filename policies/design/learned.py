@@ -5,7 +5,7 @@ import math
 import pickle
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -16,6 +16,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.ranges import check_range
+from agents.rng import derive_seed
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.task import DesignTask
 from policies.base import CLIP
@@ -25,7 +26,7 @@ from policies.training_run import TrainingRun
 
 ITERATION = 8  # episodes between two checkpoints; of PPO, what it learns from at once
 CHECK = 64  # episodes between two checks of what was learned
-_CHECKS = range(2_000_000, 2_000_008)  # seeds of a check's episodes: training has smaller ones
+CHECKED = 8  # episodes of a check, or as many more as there are to be as many in each world
 _REMEMBERED = 50_000  # quarters that SAC learns from
 
 _LEARNERS: dict[str, type[PPO] | type[SAC]] = {"ppo": PPO, "sac": SAC}
@@ -192,8 +193,9 @@ def learn_design(
     """Train a designer on the difference to leaving the programme alone.
 
     What is learned late is not always best, so every ``CHECK`` episodes, and at the end, it is
-    checked without exploration on the same few episodes, of the training customers and luck of
-    their own; the best is the designer. Its value there flatters: test it on other customers.
+    checked without exploration on the same ``CHECKED`` episodes, of the training customers, luck of
+    their own and as many in each world; the best is the designer. Its value there flatters: test it
+    on other customers.
 
     Parameters
     ----------
@@ -216,10 +218,13 @@ def learn_design(
     """
     kept = run.load()
     best = _Best() if kept is None else kept["best"]
-    env = ProgrammeDesignEnv(task)
+    envs = [ProgrammeDesignEnv(replace(task, worlds=(world,))) for world in task.worlds]
+    first = int(derive_seed(seed, "plan"))
+    seeds = range(first, first + math.ceil(CHECKED / len(envs)))
 
     def check(model: Any, episodes: int) -> float:
-        lift = float(np.mean([play(env, _acting(model, env), at).lift for at in _CHECKS]))
+        act = _acting(model, envs[0])
+        lift = float(np.mean([play(env, act, at).lift for env in envs for at in seeds]))
         if lift > best.lift:
             best.lift, best.episodes = lift, episodes
             best.weights = copy.deepcopy(model.policy.state_dict())
@@ -241,7 +246,7 @@ def learn_design(
             )
         check(model, callback.episodes)
         model.policy.load_state_dict(best.weights)
-    return Redesigner(_acting(model, env), best.episodes, list(run.history))
+    return Redesigner(_acting(model, envs[0]), best.episodes, list(run.history))
 
 
 def _acting(model: Any, env: ProgrammeDesignEnv) -> Act:

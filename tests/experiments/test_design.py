@@ -23,7 +23,7 @@ from sim.market import LoyaltyMarket
 from sim.programme import ProgrammeParameters
 
 SMALL = (
-    "world=music_store", "response=null", "trials=6", "weeks=26", "search_customers=200",
+    "world=music_store", "response=null", "trials=6", "weeks=65", "search_customers=200",
     "customers=200", "presets=[points,tiered]", "episodes=2",
 )  # fmt: skip
 
@@ -81,41 +81,64 @@ def test_a_learned_designer_is_put_beside_every_programme(summary):
     assert "redesigned every quarter" in text
 
 
+def test_what_a_redesign_brings_is_told_by_world_and_without_points_worth(summary):
+    of_two = {
+        "lifts": [3.0, 5.0, 7.0], "released": [1.0, 1.0, 1.0], "start": "tiered", "minutes": 1,
+        "algorithm": "ppo", "episodes_trained": 9, "kept_after": 8, "quarters": 8, "rules": [],
+        "warmup_quarters": 4, "responses": ["null", "deal_seekers", "null"],
+        "programmes": [{"programme": "redesigned", "gain": 9.0, "low": 8.0, "high": 10.0}],
+    }  # fmt: skip
+    text = " ".join(summary_text({**summary, "redesign": of_two}).split())
+    assert "Of it 1.00 is no sale" in text
+    assert "Without that it is 4.00 (" in text
+    assert "above leaving it alone: null 5.00, deal seekers 5.00" in text
+    of_one = {**of_two, "responses": ["null"] * 3, "released": [-1.0] * 3}
+    text = " ".join(summary_text({**summary, "redesign": of_one}).split())
+    assert "It has paid 1.00" in text
+    assert "Without that it is 6.00 (" in text
+    assert "over response worlds" not in text
+
+
 def test_a_redesign_counts_from_the_first_week_on_customers_of_each_episode(monkeypatch):
-    """By another route: the market quarter by quarter, under a designer who only raises prices."""
+    """By another route: the market quarter by quarter, under a designer who only raises prices, in
+    one world after the other.
+    """
     overrides = (
-        "world=music_store", "trials=2", "weeks=52", "search_customers=200", "customers=200",
-        "presets=[points,tiered]", "episodes=2", "redesign=ppo",
+        "world=music_store", "trials=2", "weeks=104", "search_customers=200", "customers=200",
+        "presets=[points,tiered]", "episodes=3", "redesign=ppo",
+        "responses=[literature,optimistic]",
     )  # fmt: skip
     names = levers_of(compose_design(overrides).programme).names
     harder = np.array([name == "price_item" for name in names], np.float32)
     monkeypatch.setattr(redesign, "learn_design", lambda *_: Redesigner(lambda kpis: harder))
     found = design(*overrides)["redesign"]
     config = compose_design(overrides)
+    first = int(derive_seed(config.seed, "evaluate"))
     posterior = config.world.population.posterior
-    world = build_world(config, posterior, "literature")
     expected, lifts = [], []
-    for at in range(2):
+    assert found["responses"] == ["literature", "optimistic", "literature"]
+    for at, response in enumerate(found["responses"]):
+        world = build_world(config, posterior, response)
         cohort = draw_customers(config, posterior, "evaluate", 200, cohort=1 + at)
         task = DesignTask((world,), cohort, weekly_budget=0.0, horizon=4)
         profits = []
         for programme, act in (
             (world.programme, harder), (world.programme, 0 * harder), (ProgrammeParameters(), None)
         ):  # fmt: skip
-            profits.append(_lived(task, world._replace(programme=programme), act, 1_000_000 + at))
+            profits.append(_lived(task, world._replace(programme=programme), act, first + at))
         expected.append(profits[0] - profits[2])
         lifts.append(profits[0] - profits[1])
     assert found["lifts"] == pytest.approx(lifts)
     assert found["programmes"][0]["gain"] == pytest.approx(np.mean(expected))
     ahead = found["programmes"][2]
     assert ahead["programme"] == "tiered"
+    assert ahead["ahead"]["gain"] == pytest.approx(np.mean(lifts))  # its start
     released = np.mean(found["released"])
     assert released > 0
-    assert ahead["ahead_unreleased"]["gain"] == pytest.approx(np.mean(lifts) - released)
     (lever,) = found["rules"]
     assert (lever["rule"], lever["gain"]) == ("price_item", pytest.approx(np.mean(lifts)))
     assert lever["released"] == pytest.approx(released)
-    assert (lever["before"], lever["after"]) == (500, 1220)  # 625, 781, 976
+    assert (lever["before"], lever["after"]) == (500, 976)  # 625, 781; 1,220 after the end
 
 
 def _lived(task, world, act, seed):
@@ -143,8 +166,13 @@ def _lived(task, world, act, seed):
         ("responses=[nul]", "null"),
         ("trials=0", "trials"),
         ("redesign=dqn", "redesign"),
+        ("episodes=1", "episodes=1 must be 2 to"),
+        ("redesign=ppo programme=no_programme", "programme='no_programme' must be one that has"),
+        ("redesign=ppo weeks=60", "weeks=60 must be whole quarters of 13 weeks .*, 65 at least"),
+        ("redesign=ppo weeks=52", "weeks=52 must be whole quarters"),
+        ("redesign=sac episodes=2 responses=[null,literature,backfire]", "episodes=2 must be 3 at"),
     ],
 )
 def test_what_cannot_be_searched_is_named(override: str, named: str):
     with pytest.raises(InputError, match=named):
-        compose_design([override])
+        compose_design(override.split())

@@ -1,8 +1,11 @@
 """Learned designers train, reproduce, and go on where they were."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from agents.rng import derive_seed
 from envs.design.environment import ProgrammeDesignEnv
 from envs.design.task import DesignTask, draw_cohort
 from envs.task import default_world
@@ -79,8 +82,25 @@ def test_the_designer_is_the_best_of_those_that_were_checked(task, monkeypatch):
     best = int(np.argmax(checked))
     assert designer.kept_after == (best + 1) * ITERATION < len(designer.history)
     env = ProgrammeDesignEnv(task)
-    again = [play(env, designer.act, seed).lift for seed in learned._CHECKS]
+    first = int(derive_seed(5, "plan"))
+    again = [play(env, designer.act, first + at).lift for at in range(learned.CHECKED)]
     assert np.mean(again) == checked[best] > checked[-1]
+
+
+def test_a_check_has_as_many_episodes_in_each_world(task, monkeypatch):
+    world = default_world()
+    other = world._replace(response=world.response.without())
+    played = []
+
+    def listed(env, act, seed):
+        played.append((env.task.worlds, seed))
+        return play(env, act, seed)
+
+    monkeypatch.setattr(learned, "play", listed)
+    both = dataclasses.replace(task, worlds=(world, other, world))
+    learn_design(both, DesignLearnerParameters("sac", 2, network=(8,)), 5, TrainingRun())
+    assert [worlds for worlds, _ in played] == [(world,)] * 3 + [(other,)] * 3 + [(world,)] * 3
+    assert len({seed for _, seed in played}) == 3
 
 
 def test_training_stops_when_its_time_is_up(task):

@@ -434,14 +434,15 @@ def design(overrides: Overrides = None) -> None:
       presets=[points,tiered,cashback]   trials=100   weeks=104   seed=0   name=design
       responses=[literature,optimistic]  several: a design that is best on average
       search_customers=1000  customers=4000   of the search, of the test
-      redesign=none          ppo or sac: also learn to change programme=… every quarter
+      redesign=none          ppo or sac: also learn to change programme=… every quarter after
+                             the first year; weeks in whole quarters then, 65 at least
       minutes=1  episodes=5  of that training and its test
 
     \b
     Examples:
       loyaltylab design world=coffee_shop response=optimistic
       loyaltylab design responses=[literature,deal_seekers] trials=300 name=robust
-      loyaltylab design redesign=ppo minutes=10
+      loyaltylab design redesign=ppo minutes=10 weeks=156
     """  # noqa: D301
     from experiments.config import compose_design
 

@@ -15,8 +15,8 @@ from agents.files import write_atomic
 from agents.rng import derive_seed
 from experiments.config import DesignConfig, compose_design, load_option
 from experiments.console import Progress
-from experiments.kept_run import keep_logs, unfinished
-from experiments.run_directory import RunDirectory, plain_json, write_json
+from experiments.kept_run import keep_logs, resumable
+from experiments.run_directory import plain_json, write_json
 from experiments.version import version
 from experiments.worlds import build_world, draw_customers
 from policies.design.static import (
@@ -63,15 +63,14 @@ def run_design(config: DesignConfig) -> dict[str, Any]:
 
     The programme is ``programme/<name>_found.yaml`` in the run's folder, which ``--config-dir``
     takes; ``redesign-<algorithm>/`` has log and TensorBoard of a designer's training. Trials and
-    training are kept until all is done (``experiments.kept_run.unfinished``).
+    training are kept until all is done (``experiments.kept_run.resumable``).
     """
     from experiments.report.design import render_design, summary_text
 
     options = {"programme": config.presets, "response": config.responses}
     with (
-        RunDirectory(config.runs_dir, config.name) as run,
         Progress() as progress,
-        unfinished(config, options, _MAY_CHANGE, progress.note) as kept,
+        resumable(config, options, _MAY_CHANGE, progress.note) as (run, kept),
     ):
         summary = design_config(config, progress, kept)
         write_json(run.path / "summary.json", summary)

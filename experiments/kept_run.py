@@ -6,6 +6,7 @@ import fcntl
 import glob
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,11 +15,10 @@ from typing import Any
 from agents.errors import InputError
 from agents.files import write_atomic
 from experiments.config import load_option
-from experiments.run_directory import MARKER, plain_json
+from experiments.run_directory import MARKER, RunDirectory, plain_json
 from experiments.version import market_code
 
 _SETTINGS = "settings.json"
-_LOCK = ".lock"
 _DIGITS = 12  # of a mark
 _ANYWHERE = ("runs_dir", "threads")
 _COMMANDS = ("recommend.py", "design.py", "redesign.py", "training_task.py")  # what they train on
@@ -62,14 +62,14 @@ def open_run(config: Any, may_change: Collection[str] = ()) -> Path:
 
 
 @contextlib.contextmanager
-def unfinished(
+def resumable(
     config: Any,
     options: Mapping[str, Collection[str]],
     may_change: Collection[str] = (),
     note: Callable[[str], None] = lambda line: None,
-) -> Iterator[Path]:
-    """A hidden folder beside the run, ``<runs_dir>/.<name>.<mark>.kept``, deleted when the block
-    ends well; after a kill the same command finds what it has left there.
+) -> Iterator[tuple[RunDirectory, Path]]:
+    """A run's directory, and a hidden folder beside it, ``<runs_dir>/.<name>.<mark>.kept``, that is
+    deleted once the run has its name; until then the same command finds what was left there.
 
     Parameters
     ----------
@@ -86,25 +86,60 @@ def unfinished(
     Raises
     ------
     InputError
-        If the same command is at work already.
+        If the same command is at work already, or as ``RunDirectory`` says.
     """
-    beside = Path(config.runs_dir).absolute()
-    folder = beside / f".{config.name}.{_mark(config, options, may_change)}.kept"
-    folder.mkdir(exist_ok=True)
-    with (folder / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"name={config.name}: the same command is at work in {beside}: choose another name"
-            ) from None
-        if any(path.name != _LOCK for path in folder.iterdir()):
-            note(f"Goes on with what an interrupted run has left in {folder}")
-        for other in sorted(beside.glob(f".{glob.escape(config.name)}.{'?' * _DIGITS}.kept")):
-            if other != folder:
-                note(f"{other} is unfinished work of other settings or code: delete it if not used")
-        yield folder
-        shutil.rmtree(folder)
+    run = RunDirectory(config.runs_dir, config.name)
+    folder = run.runs_dir / f".{config.name}.{_mark(config, options, may_change)}.kept"
+    with contextlib.ExitStack() as last:
+        with run:
+            folder.mkdir(exist_ok=True)
+            held = _hold(folder)
+            if held is None:
+                raise InputError(
+                    f"name={config.name}: the same command is at work in {run.runs_dir}: "
+                    "choose another name"
+                )
+            last.callback(os.close, held)
+            try:
+                if any(folder.iterdir()):
+                    note(f"Goes on with what an interrupted run has left in {folder}")
+                for other in _others(folder, config.name):
+                    note(f"{other} is unfinished work of other settings or code: delete it if not "
+                         "used")  # fmt: skip
+                yield run, folder
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # where nothing was kept yet
+                raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hold(folder: Path) -> int | None:
+    """A descriptor that locks a folder until it is closed; None where somebody else has it or it is
+    gone.
+    """
+    held = None
+    try:
+        held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(held), folder.stat()):
+            return held
+    except (FileNotFoundError, BlockingIOError):
+        pass
+    if held is not None:
+        os.close(held)
+    return None
+
+
+def _others(folder: Path, name: str) -> Iterator[Path]:
+    """Folders with unfinished work of the same name that nobody is at."""
+    for other in sorted(folder.parent.glob(f".{glob.escape(name)}.{'?' * _DIGITS}.kept")):
+        held = _hold(other) if other != folder else None
+        if held is None:
+            continue
+        if any(other.iterdir()):
+            yield other
+        os.close(held)
 
 
 def _mark(config: Any, options: Mapping[str, Collection[str]], may_change: Collection[str]) -> str:

@@ -22,8 +22,8 @@ from envs.task import OfferTask
 from experiments.choice import Ranked, rank, turns
 from experiments.config import RecommendConfig, compose_recommend, load_option
 from experiments.console import Progress
-from experiments.kept_run import keep_logs, unfinished
-from experiments.run_directory import RunDirectory, plain_json, write_json
+from experiments.kept_run import keep_logs, resumable
+from experiments.run_directory import plain_json, write_json
 from experiments.training_task import told
 from experiments.version import version
 from experiments.worlds import build_world, draw_customers, warm_up
@@ -83,15 +83,14 @@ def recommend(*overrides: str, progress: Progress | None = None) -> dict[str, An
 def run_recommend(config: RecommendConfig) -> dict[str, Any]:
     """Compare, write summary.json and report.html, and print the outcome.
 
-    Trainings are kept until all is done (``experiments.kept_run.unfinished``); their logs and
+    Trainings are kept until all is done (``experiments.kept_run.resumable``); their logs and
     TensorBoard stay in the run's folder.
     """
     from experiments.report.recommend import render_recommendation, summary_text
 
     with (
-        RunDirectory(config.runs_dir, config.name) as run,
         Progress() as progress,
-        unfinished(config, _options(config), _MAY_CHANGE, progress.note) as kept,
+        resumable(config, _options(config), _MAY_CHANGE, progress.note) as (run, kept),
     ):
         summary = recommend_config(config, progress, kept)
         keep_logs(kept, run.path)

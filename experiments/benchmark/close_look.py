@@ -19,7 +19,7 @@ def small_problem(summary: Summary) -> str:
     for name, value in summary["small_problem"].items():
         one = between.get(name, {})
         ends = interval(percent(one.get("low"), 1), percent(one.get("high"), 1))
-        each = ", ".join(f"{100 * one_share:.0f}" for one_share in one.get("shares", []))
+        each = ", ".join(f"{100 * one_share:.3g}" for one_share in one.get("shares", []))
         rows.append([name, percent(value, 1), ends, each])
     idle = any(0.0 in one.get("shares", []) for one in between.values())
     return section(

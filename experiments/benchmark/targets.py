@@ -133,11 +133,11 @@ def _first(summary: Summary, entry: Row) -> Target:
 
 
 def _equals(others: Iterable[Row], entry: Row) -> str:
-    """How many of the rivals had what the subject had."""
+    """How many of the rivals were told what the subject was, and of those trained as long."""
     same = [one for one in others if one["regime"] == entry["regime"]]
     known = "told as much" if entry["regime"] == "informed" else "learned without being told"
     trained = sum(one["train_minutes"] == entry["train_minutes"] for one in same)
-    return f"{len(same)} of them {known}, {trained} trained as long"
+    return f"{len(same)} of them {known}, {trained} of those trained as long"
 
 
 def _not_asked(ours: Iterable[Row]) -> list[Target]:

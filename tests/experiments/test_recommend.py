@@ -118,7 +118,7 @@ def test_unfinished_work_of_other_settings_or_rules_is_not_gone_on_with(
     tmp_path: Path, monkeypatch, change
 ):
     config = compose_recommend([*SMALL, f"runs_dir={tmp_path}"])
-    with pytest.raises(KeyboardInterrupt), _unfinished(config) as first:
+    with pytest.raises(KeyboardInterrupt), _resumable(config) as (_, first):
         (first / "training").mkdir()
         raise KeyboardInterrupt
     if change == "minutes":
@@ -132,7 +132,7 @@ def test_unfinished_work_of_other_settings_or_rules_is_not_gone_on_with(
 
         monkeypatch.setattr(kept_run, "load_option", edited)
     notes = []
-    with _unfinished(config, notes.append) as second:
+    with _resumable(config, notes.append) as (_, second):
         assert (second == first) is (change is None)
     (note,) = notes
     assert str(first) in note
@@ -140,19 +140,54 @@ def test_unfinished_work_of_other_settings_or_rules_is_not_gone_on_with(
     assert first.exists() is (change is not None)
 
 
-def test_the_same_command_is_not_at_work_twice(tmp_path: Path):
+def test_the_same_command_is_not_at_work_twice(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("os.getpid", iter(range(10**6, 2 * 10**6)).__next__)  # as if by others
     config = compose_recommend([*SMALL, f"runs_dir={tmp_path}"])
-    with _unfinished(config) as kept:
+    with _resumable(config) as (_, kept):
+        (kept / "training").mkdir()
         with pytest.raises(InputError, match="name=recommend: the same command is at work"):
-            _unfinished(config).__enter__()
-        with _unfinished(replace(config, name="other")):
-            pass
-        assert kept.exists()
+            _resumable(config).__enter__()
+        for other in (replace(config, name="other"), replace(config, seed=9)):
+            notes = []
+            with _resumable(other, notes.append):
+                assert notes == []  # nothing about work that is under way
+        assert (kept / "training").exists()
+    assert not kept.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"recommend", "other"}
+
+
+def test_what_was_trained_stays_until_the_run_has_its_name(tmp_path: Path):
+    config = compose_recommend([*SMALL, f"runs_dir={tmp_path}"])
+    with pytest.raises(InputError, match="is not a run"), _resumable(config) as (run, kept):
+        (kept / "training").mkdir()
+        (run.final / "thesis").mkdir(parents=True)  # somebody takes the name meanwhile
+    assert (kept / "training").exists()
+    assert [path.name for path in run.final.iterdir()] == ["thesis"]
+
+
+def test_a_run_that_fails_before_anything_was_trained_leaves_nothing(tmp_path: Path):
+    config = compose_recommend([*SMALL, f"runs_dir={tmp_path / 'runs'}"])
+    with pytest.raises(InputError, match="nothing"), _resumable(config):
+        raise InputError("nothing can be trained")
     assert list(tmp_path.iterdir()) == []
 
 
-def _unfinished(config, note=lambda line: None):
-    return kept_run.unfinished(config, _options(config), _MAY_CHANGE, note)
+def test_a_folder_that_is_deleted_while_it_is_waited_for_is_not_had(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    found = kept_run.fcntl.flock
+
+    def late(held, operation):
+        found(held, operation)
+        folder.rmdir()  # by one who was done
+        folder.mkdir()  # by another
+
+    monkeypatch.setattr(kept_run.fcntl, "flock", late)
+    assert kept_run._hold(folder) is None
+
+
+def _resumable(config, note=lambda line: None):
+    return kept_run.resumable(config, _options(config), _MAY_CHANGE, note)
 
 
 def test_the_command_writes_summary_and_report(tmp_path: Path, capsys):

@@ -137,9 +137,10 @@ def _others(folder: Path, name: str) -> Iterator[Path]:
         held = _hold(other) if other != folder else None
         if held is None:
             continue
-        if any(other.iterdir()):
-            yield other
+        left = any(other.iterdir())
         os.close(held)
+        if left:
+            yield other
 
 
 def _mark(config: Any, options: Mapping[str, Collection[str]], may_change: Collection[str]) -> str:

@@ -79,14 +79,14 @@ def redesigned(
         parameters = DesignLearnerParameters(config.redesign, episodes=10_000_000)
         designer = learn_design(task, parameters, config.seed, run)
     beside = {NOTHING: ProgrammeParameters(), **programmes, START: config.programme}
+    turns = [at % len(worlds) for at in range(config.episodes)]
     with show.stage("Compare on episodes of test customers", config.episodes) as tick:
         episodes = []
         first = int(derive_seed(config.seed, "evaluate"))
-        for at in range(config.episodes):
+        for at, turn in enumerate(turns):
             # Cohort 0 is that of the comparison of static designs.
             cohort = draw_customers(config, posterior, "evaluate", config.customers, cohort=1 + at)
-            world = worlds[at % len(worlds)]
-            test = dataclasses.replace(task, cohort=cohort, worlds=(world,))
+            test = dataclasses.replace(task, cohort=cohort, worlds=(worlds[turn],))
             episodes.append(_tested(test, designer.act, beside, first + at))
             tick()
     return {
@@ -97,7 +97,7 @@ def redesigned(
         "kept_after": designer.kept_after,
         "quarters": quarters,
         "warmup_quarters": WARMUP_QUARTERS,
-        "responses": [config.responses[at % len(worlds)] for at in range(config.episodes)],
+        "responses": [config.responses[turn] for turn in turns],
         **_over_all(episodes, config.programme, list(programmes)),
     }
 
